@@ -1,0 +1,7 @@
+"""kinax: differentiable simulators on JAX, and the tools to fit them to data.
+
+The three packages are `kinax.solvers` (stepping, integrating, differentiating, ensembles, fitting),
+`kinax.physics` (mechanics and ready-made systems) and `kinax.md` (molecular dynamics).
+"""
+
+__version__ = "0.1.0"
