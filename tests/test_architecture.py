@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: imports point one way, files are small, private, shipped, silent, documented."""
+"""The house rules a machine can check: imports point down; files are small, private, shipped, silent, documented."""
 
 import ast
 import importlib
