@@ -1,0 +1,1 @@
+"""kinax.md: molecular dynamics."""

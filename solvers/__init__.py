@@ -1,0 +1,20 @@
+"""kinax.solvers: stepping, integrating, differentiating, ensembles, fitting. Knows no physics."""
+
+from ._adjoint import (
+    AbstractAdjoint as AbstractAdjoint,
+    Checkpointed as Checkpointed,
+    Forward as Forward,
+    Unrolled as Unrolled,
+)
+from ._fixed_step import FixedStep as FixedStep
+from ._implicit import Implicit as Implicit
+from ._integrate import integrate as integrate
+from ._loop import Recording as Recording
+from ._presets import nonstiff as nonstiff, stiff as stiff, StepwiseChord as StepwiseChord
+from ._results import RESULTS as RESULTS
+from ._rollout import rollout as rollout
+from ._simulator import AbstractSimulator as AbstractSimulator
+from ._solution import Solution as Solution, TimeState as TimeState
+from ._stall import StallGuard as StallGuard
+from ._times import pad_times as pad_times
+from ._types import parameter as parameter

@@ -1,0 +1,36 @@
+"""A simulator from a vector field: one fixed step of a diffrax solver."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+from jaxtyping import PyTree
+
+from ._presets import nonstiff
+from ._simulator import AbstractSimulator
+from ._solution import TimeState
+from ._types import parameter, Scalar
+
+
+class FixedStep(AbstractSimulator[TimeState]):
+    r"""Advances $\dot y = f(t, y)$ by `dt` with one step of a diffrax solver; the state is `TimeState(t, y)`.
+
+    For `rollout` and its adjoints, where every step costs the same. Each step starts afresh, so a solver that carries
+    a stage over (FSAL) evaluates it again.
+
+    - `vector_field`: a function `f(t, y, args)`, called with `args = None`.
+    - `solver`: a diffrax solver, `nonstiff()` by default.
+    """
+
+    vector_field: Callable[..., PyTree]
+    dt: Scalar = parameter()
+    solver: diffrax.AbstractSolver = eqx.field(default_factory=nonstiff)
+
+    def __call__(self, state: TimeState) -> TimeState:
+        """The state at `t + dt`."""
+        term: Any = diffrax.ODETerm(self.vector_field)
+        end = state.t + self.dt
+        start = self.solver.init(term, state.t, end, state.y, None)
+        y, _, _, _, _ = self.solver.step(term, state.t, end, state.y, None, start, made_jump=True)
+        return TimeState(t=end, y=y)

@@ -1,0 +1,114 @@
+"""Derivatives of what is solved for, by the implicit function theorem: fixed points, minima, roots."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jaxtyping import Array, Bool, PyTree
+
+from ._adjoint import AbstractAdjoint
+from ._loop import scan_in_chunks
+from ._results import RESULTS
+
+
+class Implicit(AbstractAdjoint):
+    r"""Differentiates a solution through the equation it satisfies, however it was found.
+
+    If $r(x, \theta) = 0$ then $\mathrm{d}x/\mathrm{d}\theta = -(\partial r/\partial x)^{-1}\,\partial r/\partial\theta$:
+    nothing of the iteration is stored. Forward and reverse mode, any order.
+
+    - `rollout(simulator, state, n, save_every=n, adjoint=Implicit())`: the simulator's fixed point $x = f_\theta(x)$.
+    - `fixed_point(fn, x, args)`, `minimum(fn, x, args)`, `root(fn, x, args)`: `x` as it is, with the derivative of the
+      solution with respect to `args` and to whatever arrays `fn` closes over or holds as leaves.
+
+    A point that is no solution gets a NaN derivative, never a wrong one: when differentiating, the distance to the
+    solution is estimated by a Newton step and must be at most `atol + rtol |x|`.
+
+    - `linear_solver`: any lineax solver; an iterative one for large systems.
+    """
+
+    linear_solver: lx.AbstractLinearSolver = lx.AutoLinearSolver(well_posed=None)
+    rtol: float = 1e-4
+    atol: float = 1e-6
+
+    def run(self, simulator, state, recording):
+        """Iterates without storing, then attaches the derivative of the fixed point."""
+        if recording.saves != 1:
+            raise ValueError(
+                "Implicit() differentiates the fixed point only: pass save_every=n, so that it alone is saved."
+            )
+        constant = jax.lax.stop_gradient
+        frozen = jax.tree.map(lambda x: constant(x) if eqx.is_inexact_array(x) else x, simulator)
+        last, _ = scan_in_chunks(frozen, jax.tree.map(constant, state), recording, recording.steps, lambda f: f)
+        moving, fixed = eqx.partition(last, eqx.is_inexact_array)
+
+        def step(x, _):
+            return eqx.filter(simulator(eqx.combine(x, fixed)), eqx.is_inexact_array)
+
+        arrived = _close(_minus(step(moving, None), moving), moving, self.rtol, self.atol)
+        last = eqx.combine(self.fixed_point(step, moving), fixed)
+        ys = jax.tree.map(lambda y: y[None], recording.observe(last))
+        return last, ys, RESULTS.where(arrived, RESULTS.successful, RESULTS.not_converged)
+
+    def for_diffrax(self):
+        """`diffrax.ImplicitAdjoint`, for solves that end in a steady state."""
+        return diffrax.ImplicitAdjoint(linear_solver=self.linear_solver)
+
+    def fixed_point(self, fn: Callable[[PyTree, Any], PyTree], x: PyTree, args: PyTree = None) -> PyTree:
+        """`x`, where `x = fn(x, args)`."""
+        return self._attach(lambda x, args: _minus(fn(x, args), x), x, args)
+
+    def minimum(self, fn: Callable[[PyTree, Any], Array], x: PyTree, args: PyTree = None) -> PyTree:
+        """`x`, where the gradient of the scalar `fn(x, args)` with respect to `x` is zero."""
+        return self._attach(jax.grad(fn), x, args)
+
+    def root(self, fn: Callable[[PyTree, Any], PyTree], x: PyTree, args: PyTree = None) -> PyTree:
+        """`x`, where `fn(x, args) = 0`; the value has the structure of `x`."""
+        return self._attach(fn, x, args)
+
+    def _attach(self, residual, x, args):
+        x = jax.tree.map(jax.lax.stop_gradient, x)
+        residual = eqx.filter_closure_convert(residual, x, args)
+        return _solution(x, (residual, args), self)
+
+
+@eqx.filter_custom_jvp
+def _solution(x, problem, rule):
+    """`x`, as the solution of residual(x, args) = 0."""
+    del problem, rule
+    return x
+
+
+@_solution.def_jvp
+def _solution_jvp(primals, tangents):
+    x, problem, rule = primals
+    _, tangent, _ = tangents
+    x = _solution(x, problem, rule)
+    moved = jax.tree.map(lambda t: t is not None, tangent, is_leaf=lambda t: t is None)
+    moving, still = eqx.partition(problem, moved)
+
+    def residual_at(moving):
+        residual, args = eqx.combine(moving, still)
+        return residual(x, args)
+
+    residual, args = problem
+    operator = lx.JacobianLinearOperator(residual, x, args)
+    solve = lambda v: lx.linear_solve(operator, v, rule.linear_solver, throw=False).value
+    value, change = eqx.filter_jvp(residual_at, (moving,), (tangent,))
+    correction = jax.lax.stop_gradient(solve(value))
+    trust = jnp.where(_close(correction, x, rule.rtol, rule.atol), -1.0, jnp.nan)
+    return x, solve(jax.tree.map(lambda d: trust.astype(d.dtype) * d, change))
+
+
+def _minus(a: PyTree, b: PyTree) -> PyTree:
+    return jax.tree.map(lambda x, y: x - y, a, b)
+
+
+def _close(change: PyTree, x: PyTree, rtol: float, atol: float) -> Bool[Array, ""]:
+    """Whether every leaf's largest change is at most atol + rtol times its largest entry."""
+    small = lambda d, v: jnp.max(jnp.abs(d), initial=0) <= atol + rtol * jnp.max(jnp.abs(v), initial=0)
+    return jnp.stack(jax.tree.leaves(jax.tree.map(small, change, x))).all()

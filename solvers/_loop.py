@@ -1,0 +1,105 @@
+"""The time loop of `rollout`: nested scans that save, checkpoint and report by the chunk, with no test inside a step."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from ._types import State
+
+
+class Recording(eqx.Module):
+    """What `rollout` asks of a loop: `saves` observations, one every `save_every` steps.
+
+    `tick(k)` is to be called now and then with the number of steps done, at least every `tick_every` steps; `None` if
+    nobody listens.
+    """
+
+    observe: Callable[[Any], PyTree]
+    saves: int = eqx.field(static=True)
+    save_every: int = eqx.field(static=True)
+    tick: Callable[[Any], None] | None
+    tick_every: int = eqx.field(static=True)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps in all."""
+        return self.saves * self.save_every
+
+    def report(self, steps_done: Any) -> None:
+        """Tell the listener, if there is one."""
+        if self.tick is not None:
+            self.tick(steps_done)
+
+
+def scan_in_chunks(
+    simulator: Callable[[State], State],
+    state: State,
+    recording: Recording,
+    chunk: int,
+    wrap: Callable[[Callable], Callable],
+) -> tuple[State, PyTree]:
+    """Run `recording.steps` steps in chunks of about `chunk`; `wrap` is put around each chunk (`jax.checkpoint`).
+
+    A chunk is several saves, or one save is several chunks, whichever `save_every` asks for: the chunk is the only
+    level that is wrapped, so that checkpointing costs one recomputation.
+    """
+    every = recording.save_every
+    chunk = max(1, min(chunk, recording.tick_every))
+    step = lambda s: (simulator(s), None)
+
+    if every <= chunk:
+
+        def save(s):
+            s, _ = step(s) if every == 1 else jax.lax.scan(lambda s, _: step(s), s, length=every)
+            return s, recording.observe(s)
+
+        report = lambda saves_done: recording.report(saves_done * every)
+        return _chunked(save, state, recording.saves, chunk // every, wrap, report)
+
+    def save_after_chunks(s, k):
+        report = lambda steps_done: recording.report(k * every + steps_done)
+        s, _ = _chunked(step, s, every, chunk, wrap, report)
+        return s, recording.observe(s)
+
+    return jax.lax.scan(save_after_chunks, state, jnp.arange(recording.saves))
+
+
+def _chunked(body, state, length, size, wrap, report):
+    """`body` applied `length` times, in chunks of about `size`; outputs stacked."""
+    size = _near_divisor(length, size)
+    if size >= length:
+        state, out = jax.lax.scan(lambda s, _: body(s), state, length=length)
+        report(jnp.asarray(length))
+        return state, out
+    chunks = -(-length // size)
+    if chunks * size == length:
+        run = lambda s, c: jax.lax.scan(lambda s, _: body(s), s, length=size)
+    else:  # the last chunk is too long: its surplus steps do nothing
+        silent = jax.eval_shape(body, state)[1]
+
+        def skip(s):
+            return s, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), silent)
+
+        def run(s, c):
+            return jax.lax.scan(lambda s, k: jax.lax.cond(k < length, body, skip, s), s, c * size + jnp.arange(size))
+
+    run = wrap(run)
+
+    def one(s, c):
+        s, out = run(s, c)
+        report(jnp.minimum((c + 1) * size, length))
+        return s, out
+
+    state, out = jax.lax.scan(one, state, jnp.arange(chunks))
+    return state, jax.tree.map(lambda x: x.reshape(chunks * size, *x.shape[2:])[:length], out)
+
+
+def _near_divisor(length: int, size: int) -> int:
+    """The divisor of `length` nearest to `size` in ratio, if one lies within a factor of two; else `size`."""
+    near = [d for d in range(max(1, size // 2), min(length, 2 * size) + 1) if length % d == 0]
+    return min(near, key=lambda d: abs(math.log(d / size)), default=size)

@@ -1,0 +1,26 @@
+"""How a run ended, as a value: diffrax's codes and those of kinax's own verbs."""
+
+import diffrax
+
+
+class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
+    """Outcomes of `rollout` and `integrate`, usable under `jit` and `vmap`; `RESULTS[code]` is the message."""
+
+    successful = ""
+    stalled = (
+        "The solve stalled: step after step was rejected, or the step size fell below the resolution of time, so "
+        "that time no longer advanced. Usual causes: the solution blows up or the vector field returns NaN (look at "
+        "the last `ys`), the problem is stiff (use `solver=stiff()`), or the tolerances are below what the dtype "
+        "can resolve (raise `rtol`/`atol`, or enable float64)."
+    )
+    nonfinite_state = (
+        "The state became NaN or infinite. Usual causes: a step too large for the dynamics (reduce `dt`), or a "
+        "parameter outside its physical range. `solution.stats['first_nonfinite']` is the first saved entry affected."
+    )
+    invalid_input = (
+        "The initial state holds NaN or infinity, or the times decrease or are not finite; nothing was solved."
+    )
+    not_converged = (
+        "The iteration has not reached a fixed point, so its implicit derivative would be wrong. Increase `n`, or "
+        "loosen the tolerances of `Implicit`."
+    )

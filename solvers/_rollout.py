@@ -1,0 +1,120 @@
+"""`rollout`: apply a simulator n times."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jaxtyping import Array, Int, PyTree
+
+from ._adjoint import AbstractAdjoint, Checkpointed
+from ._loop import Recording
+from ._progress import ticker
+from ._results import RESULTS
+from ._simulator import AbstractSimulator
+from ._solution import finish, Solution
+from ._tree import all_finite, difference, is_float, leaf_name, refuse_nonfinite
+from ._types import State
+
+_TICKS = 50  # per run: a host callback costs tens of microseconds
+
+
+def rollout(
+    simulator: Callable[[State], State],
+    state: State,
+    n: int,
+    *,
+    save_every: int = 1,
+    observe: Callable[[State], PyTree] | None = None,
+    adjoint: AbstractAdjoint = Checkpointed(),  # noqa: B008
+    throw: bool = True,
+    progress: bool = False,
+) -> Solution[State]:
+    r"""Iterate $s_{k+1} = f_\theta(s_k)$ for `n` steps from `state` and keep every `save_every`-th state.
+
+    - `simulator`: an `AbstractSimulator`, or any function `state -> state` (its times then count steps).
+    - `state`: a PyTree of arrays. For a batch of states or simulators put `jax.vmap` around this call.
+    - `n`: the number of steps, `save_every` of which lie between two saves; the initial state is not saved.
+    - `observe`: what to keep of a state, e.g. `lambda s: s.energy`, so that trajectories need not be stored.
+    - `adjoint`: how to differentiate: `Checkpointed()`, `Unrolled()`, `Forward()`, `Implicit()`.
+    - `throw`: raise if a state becomes NaN or infinite; otherwise look at `solution.result`.
+    - `progress`: show a progress bar; also from under `jit` and in notebooks.
+
+    Returns a `Solution`: `ts` and `ys` have `n // save_every` entries; `state` is the last state.
+    Raises ValueError for input that cannot be right, RuntimeError if the run fails and `throw`.
+    """
+    _check_counts(n, save_every)
+    state = jax.tree.map(_as_array, state)
+    _refuse_other_than_arrays(state)
+    refuse_nonfinite(state, "state")
+    tick = ticker(n) if progress else None
+    solution = _run(simulator, state, n, save_every, observe, adjoint, tick)
+    return finish(solution, throw)
+
+
+@eqx.filter_jit
+def _run(simulator, state, n, save_every, observe, adjoint, tick):
+    _check_step(simulator, state)
+    observe = (lambda s: s) if observe is None else observe
+    tick_every = max(1, -(-n // _TICKS)) if tick is not None else n
+    recording = Recording(
+        observe=observe, saves=n // save_every, save_every=save_every, tick=tick, tick_every=tick_every
+    )
+    last, ys, result = adjoint.run(simulator, state, recording)
+    saved = jnp.arange(1, n // save_every + 1) * save_every
+    first_bad = _first_nonfinite(ys)
+    broken = ~all_finite(last) | (first_bad >= 0)
+    return Solution(
+        ts=saved if not isinstance(simulator, AbstractSimulator) else saved * simulator.dt,
+        ys=ys,
+        state=last,
+        stats={"num_steps": jnp.asarray(n), "first_nonfinite": first_bad},
+        result=RESULTS.where(broken, RESULTS.nonfinite_state, result),
+    )
+
+
+def _first_nonfinite(ys: PyTree) -> Int[Array, ""]:
+    """The index of the first save with a NaN or an infinity; -1 if there is none."""
+    bad = [~jnp.isfinite(y).reshape(y.shape[0], -1).all(axis=1) for y in jax.tree.leaves(ys) if is_float(y)]
+    if not bad:
+        return jnp.asarray(-1)
+    any_bad = jnp.stack(bad).any(axis=0)
+    return jnp.where(any_bad.any(), jnp.argmax(any_bad), -1)
+
+
+def _check_counts(n: int, save_every: int) -> None:
+    for name, value in (("n", n), ("save_every", save_every)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{name} must be an integer known before compilation, not {value!r}.")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}.")
+    if n % save_every:
+        lower = n // save_every * save_every
+        near = f"n = {lower} or n = {lower + save_every}" if lower else f"n = {save_every}"
+        raise ValueError(f"save_every = {save_every} does not divide n = {n}; use {near}, or another save_every.")
+
+
+def _as_array(x: Any) -> Any:
+    """Numbers and NumPy arrays as JAX arrays of a definite dtype: a scan's carry must not change its type."""
+    if eqx.is_array_like(x) and not jnp.issubdtype(jnp.result_type(x), jax.dtypes.extended):
+        x = jnp.asarray(x)
+        return jnp.asarray(x, x.dtype)
+    return x
+
+
+def _refuse_other_than_arrays(state: PyTree) -> None:
+    for path, leaf in jtu.tree_leaves_with_path(state):
+        if not eqx.is_array(leaf):
+            raise ValueError(
+                f"{leaf_name(path, 'state')} is {leaf!r}; a state holds arrays only. Structure belongs in the simulator."
+            )
+
+
+def _check_step(simulator: Callable[[State], State], state: State) -> None:
+    if not callable(simulator):
+        raise ValueError(f"simulator must be a callable state -> state, not {simulator!r}.")
+    found = difference(eqx.filter_eval_shape(simulator, state), jax.eval_shape(lambda: state), "simulator(state)")
+    if found is not None:
+        raise ValueError(f"A simulator must return what the state given to it looks like, but {found}.")

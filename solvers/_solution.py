@@ -1,0 +1,80 @@
+"""What `rollout` and `integrate` return, and the one place where a failure becomes an exception."""
+
+from typing import Any, Generic
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, PyTree
+
+from ._results import RESULTS
+from ._tree import is_concrete
+from ._types import Scalar, State
+
+
+class TimeState(eqx.Module):
+    """A time and the state of a differential equation at it."""
+
+    t: Scalar
+    y: PyTree
+
+
+class Solution(eqx.Module, Generic[State]):
+    """The outcome of a run.
+
+    - `ts`: the times of `ys`, first axis time.
+    - `ys`: the saved states (or what `observe` made of them), stacked along a new first axis.
+    - `state`: the last state; give it to the next call to continue. For `integrate` a `TimeState(t, y)`: the time
+      that was really reached, which is an event's time if one ended the run.
+    - `stats`: counts, such as `num_steps`.
+    - `result`: a `RESULTS` member; `successful` has an empty message.
+    - `interpolation`, `event_mask`: as in diffrax, if asked for.
+    """
+
+    ts: Any
+    ys: Any
+    state: State
+    stats: dict[str, Any]
+    result: RESULTS
+    interpolation: diffrax.DenseInterpolation | None = None
+    event_mask: PyTree = None
+
+    @property
+    def succeeded(self) -> Bool[Array, "..."]:
+        """True where the run ended as asked, by reaching its end or by an event."""
+        return (self.result == RESULTS.successful) | (self.result == RESULTS.event_occurred)
+
+    def evaluate(self, t: Scalar) -> PyTree:
+        """The state at time `t` by dense output, inside the range that was integrated.
+
+        Needs `integrate(..., saveat=diffrax.SaveAt(dense=True))`. Outside the range it raises, it never extrapolates.
+        """
+        if self.interpolation is None:
+            raise ValueError(
+                "This solution has no dense output; pass `saveat=diffrax.SaveAt(dense=True)` to `integrate`."
+            )
+        first, last = self.interpolation.t0, self.interpolation.t1
+        t = jnp.asarray(t, jnp.result_type(last))
+        outside = (t < first) | (t > last)
+        if is_concrete((t, first, last)) and bool(outside):
+            raise ValueError(f"t = {t} is outside the range that was integrated, [{first}, {last}].")
+        t = eqx.error_if(t, outside, "t is outside the range that was integrated")
+        return self.interpolation.evaluate(t)
+
+
+def finish(solution: Solution, throw: bool) -> Solution:
+    """Raise if `throw` and the run failed: at once for values, from inside the program when traced."""
+    if not throw:
+        return solution
+    failed = ~solution.succeeded
+    if isinstance(failed, jax.core.Tracer):
+        return solution.result.error_if(solution, failed)
+    if np.any(np.asarray(failed)):
+        raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution.stats)}")
+    return solution
+
+
+def _readable(stats: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in stats.items() if value is not None)

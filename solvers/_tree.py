@@ -1,0 +1,68 @@
+"""PyTree helpers: naming leaves in messages, comparing structures, testing for finite values."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import Array, Bool, PyTree
+
+
+def leaf_name(path: tuple[Any, ...], root: str) -> str:
+    """`root` with the path of a leaf behind it, as one would write it in Python: `state.q[0]`."""
+    return root + jtu.keystr(path)
+
+
+def is_concrete(tree: PyTree) -> bool:
+    """Whether no leaf is a tracer, so that values can be looked at."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def is_float(x: Any) -> bool:
+    """Whether `x` is an array of floating (or complex) numbers."""
+    return eqx.is_inexact_array(x)
+
+
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether every float in every float leaf is finite."""
+    flags = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree) if is_float(x)]
+    return jnp.asarray(True) if not flags else jnp.stack(flags).all()
+
+
+def refuse_nonfinite(tree: PyTree, root: str) -> None:
+    """Raise a ValueError that names the first leaf with a NaN or an infinity, if values can be looked at."""
+    for path, leaf in jtu.tree_leaves_with_path(tree):
+        if not is_float(leaf) or isinstance(leaf, jax.core.Tracer):
+            continue
+        bad = ~np.isfinite(np.asarray(leaf))
+        if bad.any():
+            where = "" if leaf.ndim == 0 else f" (first at index {tuple(int(i) for i in np.argwhere(bad)[0])})"
+            raise ValueError(
+                f"{leaf_name(path, root)} holds {bad.sum()} NaN or infinite value(s){where}. Remove or mask them first."
+            )
+
+
+def _describe(x: Any) -> str:
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"{x.dtype}{list(x.shape)}"
+    return repr(x)
+
+
+def difference(got: PyTree, expected: PyTree, root: str) -> str | None:
+    """The first way in which two trees of shapes differ, in words; `None` if they agree."""
+    got_leaves, got_def = jtu.tree_flatten_with_path(got)
+    expected_leaves, expected_def = jtu.tree_flatten_with_path(expected)
+    if got_def != expected_def:
+        got_names = {leaf_name(p, root) for p, _ in got_leaves}
+        expected_names = {leaf_name(p, root) for p, _ in expected_leaves}
+        missing, extra = sorted(expected_names - got_names), sorted(got_names - expected_names)
+        detail = "".join(
+            [f"; missing {', '.join(missing)}" if missing else "", f"; unexpected {', '.join(extra)}" if extra else ""]
+        )
+        return f"its structure is\n    {got_def}\ninstead of\n    {expected_def}{detail}"
+    for (path, a), (_, b) in zip(got_leaves, expected_leaves, strict=True):
+        if _describe(a) != _describe(b):
+            return f"{leaf_name(path, root)} is {_describe(a)} instead of {_describe(b)}"
+    return None
