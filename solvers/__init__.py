@@ -6,11 +6,20 @@ from ._adjoint import (
     Forward as Forward,
     Unrolled as Unrolled,
 )
+from ._check import check_gradient as check_gradient, GradientReport as GradientReport, LeafGradient as LeafGradient
+from ._fit import (
+    AbstractTransform as AbstractTransform,
+    fit as fit,
+    FitResult as FitResult,
+    Identity as Identity,
+    Log as Log,
+    Parameter as Parameter,
+)
 from ._fixed_step import FixedStep as FixedStep
 from ._implicit import Implicit as Implicit
 from ._integrate import integrate as integrate
 from ._loop import Recording as Recording
-from ._presets import nonstiff as nonstiff, stiff as stiff, StepwiseChord as StepwiseChord
+from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout
 from ._simulator import AbstractSimulator as AbstractSimulator

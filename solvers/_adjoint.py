@@ -1,4 +1,4 @@
-"""How a run is differentiated: `Unrolled`, `Checkpointed`, `Forward`, as objects that `rollout` and `integrate` take."""
+"""How a run is differentiated: objects that `rollout` and `integrate` take."""
 
 import abc
 import functools as ft

@@ -18,8 +18,8 @@ from ._results import RESULTS
 class Implicit(AbstractAdjoint):
     r"""Differentiates a solution through the equation it satisfies, however it was found.
 
-    If $r(x, \theta) = 0$ then $\mathrm{d}x/\mathrm{d}\theta = -(\partial r/\partial x)^{-1}\,\partial r/\partial\theta$:
-    nothing of the iteration is stored. Forward and reverse mode, any order.
+    If $r(x, \theta) = 0$ then $\mathrm{d}x/\mathrm{d}\theta = -(\partial r/\partial x)^{-1}\partial r/\partial\theta$.
+    Nothing of the iteration is stored. Forward and reverse mode, any order.
 
     - `rollout(simulator, state, n, save_every=n, adjoint=Implicit())`: the simulator's fixed point $x = f_\theta(x)$.
     - `fixed_point(fn, x, args)`, `minimum(fn, x, args)`, `root(fn, x, args)`: `x` as it is, with the derivative of the

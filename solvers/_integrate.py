@@ -18,7 +18,7 @@ from ._solution import finish, Solution, TimeState
 from ._stall import StallGuard
 from ._times import check_times, save_times, SaveTimes
 from ._tree import all_finite, difference, is_float, leaf_name, refuse_nonfinite
-from ._types import inexact_asarray, Scalar
+from ._types import inexact_asarray, RealScalarLike, Scalar
 
 
 def integrate(
@@ -30,8 +30,8 @@ def integrate(
     solver: diffrax.AbstractSolver | None = None,
     rtol: float = 1e-6,
     atol: float = 1e-8,
-    t0: ArrayLike | None = None,
-    dt0: ArrayLike | None = None,
+    t0: RealScalarLike | None = None,
+    dt0: RealScalarLike | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
     adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None = None,
     events: diffrax.Event | None = None,
@@ -63,8 +63,8 @@ def integrate(
     y0 = jax.tree.map(inexact_asarray, y0)
     _refuse_other_than_floats(y0)
     refuse_nonfinite(y0, "y0")
-    ts = inexact_asarray(ts) if isinstance(ts, jax.Array) else jnp.asarray(np.asarray(ts), _time_dtype(y0))
-    check_times(ts, t0)
+    times = inexact_asarray(ts) if isinstance(ts, jax.Array) else jnp.asarray(np.asarray(ts), _time_dtype(y0))
+    check_times(times, t0)
     if not isinstance(max_steps, int) or max_steps < 1:
         raise ValueError(f"max_steps must be a positive integer, not {max_steps!r}.")
     solver = nonstiff() if solver is None else solver
@@ -74,7 +74,7 @@ def integrate(
     elif isinstance(adjoint, AbstractAdjoint):
         adjoint = adjoint.for_diffrax()
     solution = _solve(
-        vector_field, y0, ts, t0, args, solver, controller, dt0, adjoint, events, saveat, max_steps, progress_meter
+        vector_field, y0, times, t0, args, solver, controller, dt0, adjoint, events, saveat, max_steps, progress_meter
     )
     return finish(solution, throw)
 
@@ -84,11 +84,11 @@ def _solve(
     vector_field: Any,
     y0: PyTree,
     ts: Float[Array, " t"],
-    t0: ArrayLike | None,
+    t0: RealScalarLike | None,
     args: PyTree,
     solver: diffrax.AbstractSolver,
     controller: diffrax.AbstractStepSizeController,
-    dt0: ArrayLike | None,
+    dt0: RealScalarLike | None,
     adjoint: diffrax.AbstractAdjoint,
     events: diffrax.Event | None,
     saveat: diffrax.SaveAt | None,
@@ -156,7 +156,7 @@ def _controller(solver, controller, rtol, atol, dt0):
     if isinstance(controller, diffrax.ConstantStepSize) and dt0 is None:
         raise ValueError("diffrax.ConstantStepSize() needs the step: pass dt0=.")
     adapts = isinstance(controller, diffrax.AbstractAdaptiveStepSizeController)
-    return StallGuard(controller=controller) if adapts else controller
+    return StallGuard(controller) if adapts else controller  # pyright: ignore[reportCallIssue]
 
 
 def _terms(vector_field: Any, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree[diffrax.AbstractTerm]:

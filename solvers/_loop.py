@@ -1,4 +1,4 @@
-"""The time loop of `rollout`: nested scans that save, checkpoint and report by the chunk, with no test inside a step."""
+"""The time loop of `rollout`: nested scans that save, checkpoint and report by the chunk."""
 
 import math
 from collections.abc import Callable

@@ -107,9 +107,8 @@ def _as_array(x: Any) -> Any:
 def _refuse_other_than_arrays(state: PyTree) -> None:
     for path, leaf in jtu.tree_leaves_with_path(state):
         if not eqx.is_array(leaf):
-            raise ValueError(
-                f"{leaf_name(path, 'state')} is {leaf!r}; a state holds arrays only. Structure belongs in the simulator."
-            )
+            name = leaf_name(path, "state")
+            raise ValueError(f"{name} is {leaf!r}; a state holds arrays only, structure belongs in the simulator.")
 
 
 def _check_step(simulator: Callable[[State], State], state: State) -> None:

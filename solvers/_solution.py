@@ -4,7 +4,6 @@ from typing import Any, Generic
 
 import diffrax
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, PyTree
@@ -69,7 +68,7 @@ def finish(solution: Solution, throw: bool) -> Solution:
     if not throw:
         return solution
     failed = ~solution.succeeded
-    if isinstance(failed, jax.core.Tracer):
+    if not is_concrete(failed):
         return solution.result.error_if(solution, failed)
     if np.any(np.asarray(failed)):
         raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution.stats)}")

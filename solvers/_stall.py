@@ -31,13 +31,13 @@ class StallGuard(diffrax.AbstractAdaptiveStepSizeController):
         return self.controller.atol
 
     @property
-    def norm(self) -> Callable[[PyTree], Any]:
+    def norm(self) -> Callable[[PyTree], Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The wrapped controller's norm; implicit solvers read it."""
         return self.controller.norm
 
     def wrap(self, direction):
         """The same guard around the wrapped controller."""
-        return StallGuard(controller=self.controller.wrap(direction), max_rejections=self.max_rejections)
+        return StallGuard(self.controller.wrap(direction), self.max_rejections)  # pyright: ignore[reportCallIssue]
 
     def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
         """The controller's first step and state, and no rejections."""

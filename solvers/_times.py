@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ._tree import is_concrete
-from ._types import Scalar
+from ._types import RealScalarLike, Scalar
 
 
 class SaveTimes(eqx.Module):
@@ -25,7 +25,7 @@ class SaveTimes(eqx.Module):
         return jnp.where(self.padded, jnp.nan, ts)
 
 
-def check_times(ts: Float[Array, " t"], t0: ArrayLike | None) -> None:
+def check_times(ts: Float[Array, " t"], t0: RealScalarLike | None) -> None:
     """Raise a ValueError for times that cannot be right, as far as their values can be looked at."""
     if ts.ndim != 1 or ts.size == 0:
         raise ValueError(
@@ -51,7 +51,7 @@ def check_times(ts: Float[Array, " t"], t0: ArrayLike | None) -> None:
         )
 
 
-def save_times(ts: Float[Array, " t"], t0: ArrayLike | None) -> SaveTimes:
+def save_times(ts: Float[Array, " t"], t0: RealScalarLike | None) -> SaveTimes:
     """Split `ts` into start, end and times to save at; a bad one is not `valid` and ends its solve at once."""
     start = ts[0] if t0 is None else jnp.asarray(t0, ts.dtype)
     padded = jnp.isnan(ts)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, PyTree
 
 
@@ -17,7 +18,7 @@ def leaf_name(path: tuple[Any, ...], root: str) -> str:
 
 def is_concrete(tree: PyTree) -> bool:
     """Whether no leaf is a tracer, so that values can be looked at."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def is_float(x: Any) -> bool:
@@ -34,7 +35,7 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
 def refuse_nonfinite(tree: PyTree, root: str) -> None:
     """Raise a ValueError that names the first leaf with a NaN or an infinity, if values can be looked at."""
     for path, leaf in jtu.tree_leaves_with_path(tree):
-        if not is_float(leaf) or isinstance(leaf, jax.core.Tracer):
+        if not is_float(leaf) or isinstance(leaf, Tracer):
             continue
         bad = ~np.isfinite(np.asarray(leaf))
         if bad.any():

@@ -17,22 +17,21 @@ State = TypeVar("State")
 Scalar = Float[Array, ""]
 IntScalar = Int[Array, ""]
 Key = PRNGKeyArray
+RealScalarLike = float | int | Array | np.ndarray
 
 
 def inexact_asarray(x: Any) -> Any:
-    """`x` as a float (or complex) array in the dtype that JAX is configured for; tracers and structures pass.
+    """Numbers and arrays as float (or complex) JAX arrays; anything else as it is.
 
-    Integers become floats, so that `mass=2` has a gradient. Anything that is not numeric is refused.
+    Integers become floats, so that `mass=2` has a gradient. What is not numeric passes, because PyTree
+    transformations build modules with placeholders in their fields.
     """
-    if x is None or isinstance(x, jax.ShapeDtypeStruct) or not isinstance(x, (int, float, complex, list, tuple)):
-        if not (hasattr(x, "dtype") and hasattr(x, "shape")):
-            return x  # a structural placeholder put there by a PyTree transformation
-        if isinstance(x, np.ndarray | np.generic):
-            x = jnp.asarray(x)
-    else:
+    if isinstance(x, int | float | complex | list | tuple | np.ndarray | np.generic):
         x = jnp.asarray(x)
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.integer):
         x = x.astype(jnp.result_type(float))
+    if isinstance(x, jax.Array) and x.weak_type:
+        x = jnp.asarray(x, x.dtype)  # a weak type would compile every function once more
     return x
 
 

@@ -1,0 +1,55 @@
+"""Maps between a parameter's value and the unbounded coordinate in which it is searched for."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+class AbstractTransform(eqx.Module):
+    """A smooth, increasing map from the whole real line to the values that a parameter may take, elementwise."""
+
+    @abc.abstractmethod
+    def value(self, coordinate: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The parameter's value."""
+
+    @abc.abstractmethod
+    def coordinate(self, value: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The inverse of `value`."""
+
+    @abc.abstractmethod
+    def allows(self, value: Float[Array, "..."]) -> Bool[Array, "..."]:
+        """Whether the value has a coordinate."""
+
+
+class Identity(AbstractTransform):
+    """Any real value, searched for as it is."""
+
+    def value(self, coordinate):
+        """The coordinate."""
+        return coordinate
+
+    def coordinate(self, value):
+        """The value."""
+        return value
+
+    def allows(self, value):
+        """All finite values."""
+        return jnp.isfinite(value)
+
+
+class Log(AbstractTransform):
+    """Positive values, searched for on a logarithmic scale: the right choice for rates, masses and lengths."""
+
+    def value(self, coordinate):
+        """exp(coordinate)."""
+        return jnp.exp(coordinate)
+
+    def coordinate(self, value):
+        """log(value)."""
+        return jnp.log(value)
+
+    def allows(self, value):
+        """Positive finite values."""
+        return jnp.isfinite(value) & (value > 0)
