@@ -9,7 +9,9 @@ class FieldsAsArguments(Extension):
     def on_class(self, *, cls: Class, **_context) -> None:
         """Called once for each class, when its members are known."""
         fields = [
-            m for m in cls.members.values() if isinstance(m, Attribute) and m.annotation and "property" not in m.labels
+            m
+            for m in cls.members.values()
+            if isinstance(m, Attribute) and m.annotation and m.name[0] != "_" and "property" not in m.labels
         ]
         if "__init__" in cls.members or not fields or cls.name.startswith("Abstract"):
             return

@@ -11,8 +11,7 @@ PAGES = [p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_code_on_page_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_code_on_page_runs(page):
     matplotlib.use("Agg")
     names: dict[str, object] = {"__name__": "__main__"}
     text = page.read_text()
