@@ -32,7 +32,7 @@ format: .venv/.dev ## rewrite the files in the house format
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix
 
 docs: .venv/.dev ## build the documentation into site/; warnings are errors
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "documentation: site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "documentation: site/index.html"
 
 docs-serve: .venv/.dev ## serve the documentation while you edit it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
