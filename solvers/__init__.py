@@ -7,6 +7,13 @@ from ._adjoint import (
     Unrolled as Unrolled,
 )
 from ._check import check_gradient as check_gradient, GradientReport as GradientReport, LeafGradient as LeafGradient
+from ._ensemble import (
+    ensemble as ensemble,
+    EnsembleResult as EnsembleResult,
+    Pilot as Pilot,
+    read_store as read_store,
+    StoredEnsemble as StoredEnsemble,
+)
 from ._fit import (
     AbstractTransform as AbstractTransform,
     fit as fit,

@@ -1,0 +1,275 @@
+"""A function of one member, traced once; programs of any width are compiled from that trace."""
+
+import collections
+import dataclasses
+import hashlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from ._members import is_key, Members, rebuild
+
+_ResultItem = type(diffrax.RESULTS.successful)  # equinox has no public name for the class of enumeration items
+_REPLICATED = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_default_prng_impl")
+_REPLICATED += ("jax_numpy_rank_promotion", "jax_threefry_partitionable")
+_MAX_UNIT_BYTES = 64 * 2**20
+_MAX_UNIT_BATCHES = 32
+
+
+def jax_settings() -> tuple[tuple[str, Any], ...]:
+    """The parts of JAX's configuration that decide numbers."""
+    return tuple((name, getattr(jax.config, name)) for name in _REPLICATED)
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputLeaf:
+    """One array leaf of what the function returns; `outcomes` is its enumeration if it is a `RESULTS` item."""
+
+    name: str
+    one: jax.ShapeDtypeStruct
+    key_impl: Any
+    outcomes: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What the function returns for one member: arrays, and the rest, which is the same for all members."""
+
+    leaves: tuple[OutputLeaf, ...]
+    treedef: Any
+    rest: tuple[Any, ...]  # one entry per leaf of the PyTree; `_ARRAY` where an array belongs
+
+    def rebuild(self, arrays: Sequence[Any]) -> PyTree:
+        """The PyTree of stacked outputs."""
+        remaining = iter(zip(arrays, self.leaves, strict=True))
+        leaves = []
+        for entry in self.rest:
+            if entry is _ARRAY:
+                array, leaf = next(remaining)
+                entry = array if leaf.key_impl is None else jax.random.wrap_key_data(array, impl=leaf.key_impl)
+            leaves.append(entry)
+        return jax.tree.unflatten(self.treedef, leaves)
+
+
+_ARRAY = object()
+
+
+class Program:
+    """`fn` over up to `capacity` batches of `width` lanes, compiled for one device.
+
+    Width 1 is `fn` itself; any other width is `jax.vmap(fn)`.
+    """
+
+    def __init__(self, family: "Family", width: int, device: Any, options: dict[str, Any]) -> None:
+        self.width, self.capacity, self.device = width, family.capacity(width), device
+        self._x64 = bool(dict(jax_settings())["jax_enable_x64"])  # may be the caller's context, which other threads do not see
+        start = time.perf_counter()
+        self._lowered: Any = jax.jit(family.unit(width), compiler_options=options or None).lower(
+            *family.unit_signature(width, self.capacity, device)
+        )
+        self._compiled: Any = None
+        self.compile_seconds = time.perf_counter() - start
+
+    def compile(self) -> "Program":
+        """Finish the compilation, which releases the interpreter, unlike the lowering."""
+        start = time.perf_counter()
+        self._compiled = self._lowered.compile()
+        self._lowered = None
+        self.compile_seconds += time.perf_counter() - start
+        return self
+
+    def __call__(self, parameters: Any, leaves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The raw outputs of some members (at most width x capacity)."""
+        m = leaves[0].shape[0]
+        batches = -(-m // self.width)
+        stacked = [_pad(leaf, batches * self.width, self.capacity, self.width) for leaf in leaves]
+        with jax.enable_x64(self._x64):
+            count, moved = jax.device_put((np.int32(batches), stacked), self.device)
+            outputs = self._compiled(count, parameters, moved)
+        fetched = [np.asarray(out) for out in outputs]
+        return [out.reshape((-1,) + out.shape[2:])[:m] for out in fetched]
+
+
+class Family:
+    """Everything known about one function and one structure of inputs: trace, programs, measured widths."""
+
+    def __init__(self, fn: Callable[..., Any], members: Members) -> None:
+        dynamic, static = eqx.partition(fn, eqx.is_array)
+        leaves, self._fn_treedef = jax.tree.flatten(dynamic)
+        self._fn_static = static
+        self._treedef = members.treedef
+        self._inputs = [leaf.one for leaf in members.leaves]
+        self._key_impls = [leaf.key_impl for leaf in members.leaves]
+        parameters = [jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf)) for leaf in leaves]
+        self._parameters = parameters
+        self._seen: Any = None
+        self._trace = jax.make_jaxpr(self._one)(parameters, self._inputs)
+        self.outputs: Outputs = self._seen
+        self.is_adaptive = _has_while(self._trace.jaxpr)
+        self._programs: dict[Any, Program] = {}
+        self.tuned: dict[Any, Any] = {}
+
+    def _one(self, parameters: list[Any], leaves: list[Any]) -> list[Any]:
+        fn = eqx.combine(jax.tree.unflatten(self._fn_treedef, parameters), self._fn_static)
+        arrays, self._seen = _describe(fn(rebuild(self._treedef, leaves, self._key_impls)))
+        return arrays
+
+    def unit(self, width: int) -> Callable[..., list[Any]]:
+        """The program: a loop over batches whose number is data, so that XLA cannot specialize on it."""
+        flat = jax.extend.core.jaxpr_as_fun(self._trace)
+        one = lambda parameters, leaves: flat(*parameters, *leaves)
+        if width == 1:
+            batch = lambda p, xs: [out[None] for out in one(p, [x[0] for x in xs])]
+        else:
+            batch = jax.vmap(one, in_axes=(None, 0))
+        outputs = [leaf.one for leaf in self.outputs.leaves]
+
+        def unit(batches: Any, parameters: list[Any], stacked: list[Any]) -> list[Any]:
+            capacity = stacked[0].shape[0]
+            buffers = [jnp.zeros((capacity, width, *out.shape), out.dtype) for out in outputs]
+
+            def body(i: Any, buffers: list[Any]) -> list[Any]:
+                done = batch(parameters, [jax.lax.dynamic_index_in_dim(x, i, 0, False) for x in stacked])
+                return [
+                    jax.lax.dynamic_update_index_in_dim(buffer, out, i, 0)
+                    for buffer, out in zip(buffers, done, strict=True)
+                ]
+
+            return jax.lax.fori_loop(jnp.zeros_like(batches), batches, body, buffers)
+
+        return unit
+
+    def unit_signature(self, width: int, capacity: int, device: Any) -> tuple[Any, ...]:
+        """Shapes of the arguments of `unit`, placed on `device`."""
+        sharding = jax.sharding.SingleDeviceSharding(device)
+        place = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+        parameters = [place(p.shape, p.dtype) for p in self._parameters]
+        stacked = [place((capacity, width, *x.shape), x.dtype) for x in self._inputs]
+        return place((), np.int32), parameters, stacked
+
+    def member_bytes(self) -> int:
+        """Bytes of one member's inputs and outputs."""
+        shapes = self._inputs + [leaf.one for leaf in self.outputs.leaves]
+        return max(1, sum(int(np.prod(s.shape)) * np.dtype(s.dtype).itemsize for s in shapes))
+
+    def capacity(self, width: int) -> int:
+        """Batches that one call may hold."""
+        return int(np.clip(_MAX_UNIT_BYTES // (width * self.member_bytes()), 1, _MAX_UNIT_BATCHES))
+
+    def base_width(self, n: int, device: Any) -> int:
+        """Lanes when nothing was measured: a function of shapes and `n` alone, so that it never changes numbers."""
+        widest = 64 if device.platform == "cpu" else 1024
+        wanted = 1 << max(1, int(np.ceil(np.log2(max(1, n / 4)))))
+        fits = 1 << max(1, int(np.log2(max(2, _MAX_UNIT_BYTES // self.member_bytes()))))
+        return min(widest, wanted, fits)
+
+    def program(self, width: int, device: Any, options: dict[str, Any]) -> Program:
+        """The compiled program; compiled at most once."""
+        key = (width, device, tuple(sorted(options.items())))
+        if key not in self._programs:
+            self._programs[key] = Program(self, width, device, options).compile()
+        return self._programs[key]
+
+    def programs(self, wanted: Sequence[tuple[int, Any, dict[str, Any]]], pool: Any) -> list[Program]:
+        """Several programs, compiled side by side."""
+        keys = [(width, device, tuple(sorted(options.items()))) for width, device, options in wanted]
+        new = {key: Program(self, *one) for key, one in zip(keys, wanted, strict=True) if key not in self._programs}
+        for key, program in zip(new, pool.map(Program.compile, new.values()), strict=True):
+            self._programs[key] = program
+        return [self._programs[key] for key in keys]
+
+    def fingerprint(self, fn: Callable[..., Any]) -> str:
+        """A digest of the traced computation and its constants: the same for the same formula and parameters."""
+        text = re.sub(r"0x[0-9a-f]+", "", str(self._trace.jaxpr))
+        digest = hashlib.sha256(text.encode())
+        for constant in [*self._trace.consts, *parameters_of(fn)]:
+            data = jax.random.key_data(constant) if is_key(constant) else constant
+            digest.update(np.ascontiguousarray(np.asarray(data)).tobytes())
+        return digest.hexdigest()
+
+
+def parameters_of(fn: Callable[..., Any]) -> list[Any]:
+    """The array leaves of a function that is a PyTree, such as an Equinox module; data, not part of the program."""
+    return jax.tree.leaves(eqx.filter(fn, eqx.is_array))
+
+
+_families: "collections.OrderedDict[Any, Family]" = collections.OrderedDict()
+
+
+def family_of(fn: Callable[..., Any], members: Members) -> Family:
+    """The family of `fn` and these inputs; remembered, so that a second call compiles nothing."""
+    dynamic, static = eqx.partition(fn, eqx.is_array)
+    static_leaves, treedef = jax.tree.flatten(static)
+    shapes = tuple((np.shape(leaf), str(_dtype(leaf))) for leaf in jax.tree.leaves(dynamic))
+    key = (tuple(static_leaves), treedef, shapes, members.signature, jax_settings())
+    try:
+        known = _families.get(key)
+    except TypeError:  # something static in `fn` cannot be hashed
+        return Family(fn, members)
+    if known is None:
+        known = _families[key] = Family(fn, members)
+        if len(_families) > 32:
+            _families.popitem(last=False)
+    _families.move_to_end(key)
+    return known
+
+
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if is_key(leaf) else jax.dtypes.canonicalize_dtype(leaf.dtype)
+
+
+def _pad(leaf: np.ndarray, members: int, capacity: int, width: int) -> np.ndarray:
+    """Repeat the last member to fill its batch; leave the batches that will not run at zero."""
+    padded = np.zeros((capacity * width, *leaf.shape[1:]), leaf.dtype)
+    padded[: leaf.shape[0]] = leaf
+    padded[leaf.shape[0] : members] = leaf[-1]
+    return padded.reshape((capacity, width, *leaf.shape[1:]))
+
+
+def _describe(output: PyTree) -> tuple[list[Any], Outputs]:
+    """Split what the function returned into raw arrays and a description that puts them together again."""
+    flat, treedef = jax.tree_util.tree_flatten_with_path(output)
+    numbered = jax.tree.unflatten(treedef, range(len(flat)))
+    items = jax.tree.leaves(numbered, is_leaf=lambda x: isinstance(x, _ResultItem))
+    outcomes = {
+        jax.tree.leaves(item)[0]: item._enumeration
+        for item in items
+        if isinstance(item, _ResultItem) and hasattr(item._enumeration, "successful")
+    }
+    arrays, leaves, rest = [], [], []
+    for i, (path, leaf) in enumerate(flat):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            rest.append(leaf)
+            continue
+        rest.append(_ARRAY)
+        impl: Any = None
+        if isinstance(leaf, jax.Array) and is_key(leaf):
+            impl, leaf = str(jax.random.key_impl(leaf)), jax.random.key_data(leaf)
+        array = jnp.asarray(leaf)
+        arrays.append(array)
+        one = jax.ShapeDtypeStruct(array.shape, array.dtype)
+        leaves.append(OutputLeaf(jax.tree_util.keystr(path) or "value", one, impl, outcomes.get(i)))
+    if not arrays:
+        raise ValueError("`fn` returns no array, so an ensemble of it would hold nothing.")
+    return arrays, Outputs(leaves=tuple(leaves), treedef=treedef, rest=tuple(rest))
+
+
+def _has_while(jaxpr: Any) -> bool:
+    """True if the work depends on the data: somewhere a loop runs until a condition holds."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "while":
+            return True
+        for inner in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns") and _has_while(inner):
+                return True
+    return False
