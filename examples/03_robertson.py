@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Robertson: a reaction over twelve decades of time, and which rate matters when
+# # Robertson: a reaction over seventeen decades of time, and which rate matters when
 #
 # Three species, rates that differ by nine orders of magnitude: the classic stiff problem. `stiff()` takes a few hundred
 # steps from microseconds to three thousand years, and the solve is differentiable: the lower panel shows how much each
@@ -62,7 +62,7 @@ for values, name, color, place in (
     top.plot(ts[1:], values[1:], color=color, lw=2)
     top.text(*place, name, color=color, weight="bold", ha="center", va="top")
 top.set(xscale="log", ylabel="mole fraction", ylim=(0, 1.03))
-places = {"k1": (1e-5, 0.9), "k2": (1e-1, -0.44), "k3": (1e9, -0.9)}
+places = {"k1": (2e-2, 0.64), "k2": (2e-2, -0.68), "k3": (1e7, 0.8)}
 for (k, name), color in zip(rates.items(), (blue, red, green), strict=True):
     bottom.plot(ts[1:], control[k], color=color, lw=2)
     bottom.text(*places[k], name, color=color, va="center")

@@ -45,7 +45,7 @@ def residuals(model, data):
     return in_turn, model.x[0] - data
 
 
-guess = Choreography(x=[1.0, -0.2], v=[0.4, 0.5], period=6.3)
+guess = Choreography(x=jnp.array([1.0, -0.2]), v=jnp.array([0.4, 0.5]), period=jnp.array(6.3))
 result = fit(
     guess,
     residuals,

@@ -51,7 +51,7 @@ def section(ys):
 # %%
 levels = {"E = 1/12: order": 1 / 12, "E = 1/8: islands in a chaotic sea": 1 / 8}
 plt.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 120})
-figure, panels = plt.subplots(1, 2, figsize=(8, 4.4), sharex=True, sharey=True, layout="constrained")
+figure, panels = plt.subplots(1, 2, figsize=(8, 3.9), sharex=True, sharey=True, layout="constrained")
 for axes, (name, level) in zip(panels, levels.items(), strict=True):
     ys = np.concatenate([np.linspace(-0.36, 0.5, 14), np.full(4, 0.0)])
     pys = np.concatenate([np.full(14, 0.0), np.linspace(0.1, 0.34, 4)])

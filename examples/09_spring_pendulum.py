@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+from jax.typing import ArrayLike
 from kinax.physics import Lagrangian, Motion
 from kinax.solvers import fit, Forward, integrate, Log, Parameter, parameter
 from matplotlib.collections import LineCollection
@@ -24,9 +25,9 @@ jax.config.update("jax_enable_x64", True)
 class Spring(eqx.Module):
     """`stiffness` [N/m], `rest_length` [m], `mass` [kg]: whatever is declared so can be fitted."""
 
-    stiffness: jax.Array = parameter()
-    rest_length: jax.Array = parameter()
-    mass: jax.Array = parameter(default=1.0)
+    stiffness: ArrayLike = parameter()
+    rest_length: ArrayLike = parameter()
+    mass: ArrayLike = parameter(default=1.0)
 
     def __call__(self, q, v):
         """Kinetic minus potential energy [J] at a spring's length r [m] and angle a [rad]."""
@@ -35,8 +36,8 @@ class Spring(eqx.Module):
         return kinetic - self.mass * 9.81 * height - self.stiffness * (q["r"] - self.rest_length) ** 2 / 2
 
 
-start = Motion(q={"r": 1.45, "a": 0.25}, v={"r": 0.0, "a": 0.0})
-ts = np.linspace(0.0, 20.0, 2001)
+start = Motion(q={"r": 1.75, "a": 0.1}, v={"r": 0.0, "a": 0.0})
+ts = np.linspace(0.0, 30.0, 3001)
 
 
 @eqx.filter_jit
@@ -75,17 +76,17 @@ plane = figure.add_subplot(grid[:, 0])
 lines = LineCollection(list(np.stack([position[:-1], position[1:]], axis=1)), cmap="viridis", lw=1.2)
 lines.set_array(ts[:-1])
 plane.add_collection(lines)
-plane.plot(0, 0, "k^", ms=9)
-plane.plot([0, position[-1, 0]], [0, position[-1, 1]], color="0.6", lw=1, zorder=0)
+plane.plot(*np.stack([np.zeros(2), position[-1]]).T, color="0.3", lw=1, zorder=0)
+plane.plot(0, 0, "^", color="black", ms=9)
 plane.plot(*position[-1], "o", color="black", ms=9)
-plane.set(xlabel="$x$ [m]", ylabel="$y$ [m]", aspect="equal")
+plane.set(xlabel="$x$ [m]", ylabel="$y$ [m]", aspect="equal", ylim=(-1.85, 0.08))
 figure.colorbar(lines, ax=plane, label="time [s]", shrink=0.7, aspect=30).outline.set_visible(False)
 blue, red = "#0072B2", "#D55E00"
 traces = (("bounce: length [m]", length, blue), ("swing: angle [°]", np.rad2deg(angle), red))
 for k, (name, values, color) in enumerate(traces):
     trace = figure.add_subplot(grid[k, 1])
     trace.plot(ts, values, color=color, lw=1.2)
-    trace.set(xlim=(0, 20), xlabel="time [s]" if k else "")
+    trace.set(xlim=(0, 30), xticks=range(0, 31, 10), xlabel="time [s]" if k else "")
     trace.set_title(name, fontsize=11, loc="left", color=color)
 
 folder = pathlib.Path(os.environ.get("KINAX_OUT", "out"))
