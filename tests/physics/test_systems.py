@@ -93,26 +93,39 @@ INVARIANTS = {
 }
 
 
-@by_system
-def test_agrees_with_scipy_and_conserves(case):
-    ys = integrate(
-        case.system, case.y0, case.ts, solver=stiff() if case.stiff else nonstiff(), rtol=1e-9, atol=1e-12
-    ).ys
-    start, _ = ravel_pytree(case.y0)
-    expected = scipy.integrate.solve_ivp(
-        REFERENCES[case.name],
-        (0, case.ts[-1]),
-        np.asarray(start),
-        "Radau" if case.stiff else "DOP853",
-        case.ts,
-        rtol=1e-12,
-        atol=1e-15,
-    ).y.T
-    found = np.stack([ravel_pytree(jax.tree.map(lambda y, i=i: y[i], ys))[0] for i in range(case.ts.size)])
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7 * (1 if case.name != "robertson" else 1e-5))
-    for name in INVARIANTS.get(case.name, []):
-        values = np.asarray(jax.vmap(getattr(case.system, name))(ys))
-        np.testing.assert_allclose(values, np.broadcast_to(values[0], values.shape), rtol=1e-7, atol=1e-7, err_msg=name)
+@pytest.fixture(scope="module", params=[False, True], ids=["nonstiff", "stiff"])
+def trajectories(request):
+    """All systems of one kind solved as one: a solve costs seconds to compile, so time is scaled to one interval."""
+    cases = {case.name: case for case in all_systems if case.stiff is request.param}
+    scaled = np.linspace(0.0, 1.0, 4)
+
+    def rates(t, ys, args):
+        of = lambda case: case.system(t * case.ts[-1], ys[case.name], None)
+        return {name: jax.tree.map(lambda rate, end=case.ts[-1]: end * rate, of(case)) for name, case in cases.items()}
+
+    solver = stiff() if request.param else nonstiff()
+    y0 = {name: case.y0 for name, case in cases.items()}
+    ys = integrate(rates, y0, scaled, solver=solver, rtol=1e-10, atol=1e-13).ys
+    return {name: (case, scaled * case.ts[-1], ys[name]) for name, case in cases.items()}
+
+
+def test_systems_agree_with_scipy_and_conserve(trajectories):
+    for name, (case, ts, ys) in trajectories.items():
+        start, method = np.asarray(ravel_pytree(case.y0)[0]), "Radau" if case.stiff else "DOP853"
+        found = np.stack([ravel_pytree(jax.tree.map(lambda y, i=i: y[i], ys))[0] for i in range(ts.size)])
+        expected = scipy.integrate.solve_ivp(
+            REFERENCES[name], (0, ts[-1]), start, method, ts, rtol=1e-12, atol=1e-15
+        ).y.T
+        floor = 1e-12 if name == "robertson" else 1e-7
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=floor, err_msg=name)
+        for invariant in INVARIANTS.get(name, []):
+            values = np.asarray(jax.vmap(getattr(case.system, invariant))(ys))
+            constant = np.broadcast_to(values[0], values.shape)
+            np.testing.assert_allclose(values, constant, rtol=1e-7, atol=1e-7, err_msg=f"{name} {invariant}")
+
+
+def test_every_system_has_a_reference():
+    assert {case.name for case in all_systems} == REFERENCES.keys()
 
 
 @by_system
