@@ -35,7 +35,8 @@ class ScaledVanDerPol(eqx.Module):
     r"""Van der Pol on the time scale of its relaxation: $\dot q = v$, $\varepsilon \dot v = (1 - q^2) v - q$.
 
     Time and velocity are those of `VanDerPol` divided and multiplied by `mu`, and `eps` $= 1/\mu^2$, so one period
-    takes about 1.6 for every small `eps`. With `eps` = 1e-6 and the initial state (2, 0) this is the stiff test problem VDPOL.
+    takes about 1.6 for every small `eps`. With `eps` = 1e-6 and the initial state (2, 0) this is the stiff test
+    problem VDPOL.
 
     Source: E. Hairer, G. Wanner, Solving Ordinary Differential Equations II (1996), IV.10,
     doi:10.1007/978-3-642-05221-7.
