@@ -49,7 +49,8 @@ newest: ## the fast tests on Python 3.13 with the newest release of every depend
 	@if [ -z "$(NEWEST)" ]; then echo "newest: no python3.13 here, skipped"; else $(MAKE) --no-print-directory .venv-newest/.run; fi
 
 benchmarks: .venv/.dev ## every benchmark, side by side with peers
-	@$(BIN)/python -m benchmarks all
+	@for name in $$($(BIN)/python -c "from benchmarks.__main__ import BENCHMARKS; print(*BENCHMARKS)"); do \
+	  $(BIN)/python -m benchmarks $$name || exit 1; echo; done
 
 clean: ## remove what was built and cached (not the environments: rm -r .venv*)
 	rm -rf build dist site out .jax_cache .pytest_cache .ruff_cache kinax.egg-info
