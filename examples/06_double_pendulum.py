@@ -19,7 +19,9 @@ from kinax.solvers import FixedStep, rollout, TimeState
 from matplotlib.colors import LogNorm
 
 pendulum = DoublePendulum(masses=[1.0, 1.0], lengths=[1.0, 1.0])
-simulator = FixedStep(vector_field=pendulum, dt=0.02, solver=diffrax.Bosh3())  # single precision, third order
+simulator = FixedStep(
+    vector_field=pendulum, dt=jnp.array(0.02), solver=diffrax.Bosh3()
+)  # single precision, third order
 
 
 def release(upper, lower):
