@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from ._presets import nonstiff
 from ._simulator import AbstractSimulator
 from ._solution import TimeState
-from ._types import parameter, Scalar
+from ._types import parameter
 
 
 class FixedStep(AbstractSimulator[TimeState]):
@@ -24,7 +24,7 @@ class FixedStep(AbstractSimulator[TimeState]):
     """
 
     vector_field: Callable[..., PyTree]
-    dt: Scalar = parameter()
+    dt: Any = parameter()
     solver: diffrax.AbstractSolver = eqx.field(default_factory=nonstiff)
 
     def __call__(self, state: TimeState) -> TimeState:

@@ -1,13 +1,12 @@
 """`integrate`: continuous time, through diffrax."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
@@ -15,21 +14,21 @@ from ._adjoint import AbstractAdjoint
 from ._presets import nonstiff
 from ._results import RESULTS
 from ._solution import finish, Solution, TimeState
-from ._stall import StallGuard
-from ._times import check_times, save_times, SaveTimes
-from ._tree import all_finite, difference, is_float, leaf_name, refuse_nonfinite
-from ._types import inexact_asarray, RealScalarLike, Scalar
+from ._stall import finite_rms_norm, StallGuard
+from ._times import check_times, save_times
+from ._tree import all_finite, difference, is_concrete, is_float, refuse_nonfinite, refuse_other_than_floats
+from ._types import inexact_asarray, RealScalarLike, Scalar, strong
 
 
 def integrate(
     vector_field: Callable[..., PyTree] | PyTree[diffrax.AbstractTerm],
     y0: PyTree,
-    ts: ArrayLike | Sequence[float],
+    ts: ArrayLike | Sequence[RealScalarLike],
     *,
     args: PyTree = None,
     solver: diffrax.AbstractSolver | None = None,
-    rtol: float = 1e-6,
-    atol: float = 1e-8,
+    rtol: RealScalarLike = 1e-6,
+    atol: RealScalarLike = 1e-8,
     t0: RealScalarLike | None = None,
     dt0: RealScalarLike | None = None,
     stepsize_controller: diffrax.AbstractStepSizeController | None = None,
@@ -61,22 +60,35 @@ def integrate(
     Raises ValueError for input that cannot be right, RuntimeError if the solve fails and `throw`.
     """
     y0 = jax.tree.map(inexact_asarray, y0)
-    _refuse_other_than_floats(y0)
     refuse_nonfinite(y0, "y0")
     times = inexact_asarray(ts) if isinstance(ts, jax.Array) else jnp.asarray(np.asarray(ts), _time_dtype(y0))
     check_times(times, t0)
-    if not isinstance(max_steps, int) or max_steps < 1:
-        raise ValueError(f"max_steps must be a positive integer, not {max_steps!r}.")
-    solver = nonstiff() if solver is None else solver
-    controller = _controller(solver, stepsize_controller, rtol, atol, dt0)
-    if adjoint is None:
-        adjoint = diffrax.RecursiveCheckpointAdjoint()
-    elif isinstance(adjoint, AbstractAdjoint):
-        adjoint = adjoint.for_diffrax()
-    solution = _solve(
-        vector_field, y0, times, t0, args, solver, controller, dt0, adjoint, events, saveat, max_steps, progress_meter
+    if is_concrete((rtol, atol)) and (rtol <= 0 or atol < 0):
+        raise ValueError(f"Tolerances must be positive, not rtol = {rtol}, atol = {atol}.")
+    machinery = _Machinery(
+        solver=solver,
+        controller=stepsize_controller,
+        tolerances=(jnp.asarray(rtol, times.dtype), jnp.asarray(atol, times.dtype)),
+        adjoint=adjoint,
+        events=events,
+        saveat=saveat,
+        max_steps=max_steps,
+        progress_meter=progress_meter,
     )
-    return finish(solution, throw)
+    return finish(_solve(vector_field, y0, times, t0, dt0, args, machinery), throw)
+
+
+class _Machinery(NamedTuple):
+    """How to solve, as the user gave it; looked at once per compilation."""
+
+    solver: diffrax.AbstractSolver | None
+    controller: diffrax.AbstractStepSizeController | None
+    tolerances: tuple[Scalar, Scalar]
+    adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None
+    events: diffrax.Event | None
+    saveat: diffrax.SaveAt | None
+    max_steps: int
+    progress_meter: diffrax.AbstractProgressMeter
 
 
 @eqx.filter_jit
@@ -85,48 +97,53 @@ def _solve(
     y0: PyTree,
     ts: Float[Array, " t"],
     t0: RealScalarLike | None,
-    args: PyTree,
-    solver: diffrax.AbstractSolver,
-    controller: diffrax.AbstractStepSizeController,
     dt0: RealScalarLike | None,
-    adjoint: diffrax.AbstractAdjoint,
-    events: diffrax.Event | None,
-    saveat: diffrax.SaveAt | None,
-    max_steps: int,
-    progress_meter: diffrax.AbstractProgressMeter,
+    args: PyTree,
+    machinery: _Machinery,
 ) -> Solution[TimeState]:
+    refuse_other_than_floats(y0, "y0")
+    y0, ts = jax.tree.map(strong, (y0, ts))
     times = save_times(ts, t0)
-    terms = _terms(vector_field, times.t0, y0, args)
-    at_ts = saveat is None
-    saveat = diffrax.SaveAt(ts=times.ts) if saveat is None else saveat
-    keeps_end = isinstance(adjoint, diffrax.BacksolveAdjoint | diffrax.ImplicitAdjoint)  # they save one thing only
+    solver = nonstiff() if machinery.solver is None else machinery.solver
+    adjoint = _adjoint(machinery.adjoint)
+    limited = isinstance(adjoint, diffrax.BacksolveAdjoint | diffrax.ImplicitAdjoint)
+    controller = _controller(solver, machinery.controller, machinery.tolerances, dt0)
+    guarded = isinstance(controller, diffrax.AbstractAdaptiveStepSizeController) and not limited
+    plain = machinery.saveat is None and machinery.events is None
+    saveat = diffrax.SaveAt(ts=times.ts) if machinery.saveat is None else machinery.saveat
+    if not limited:
+        saveat = eqx.tree_at(lambda s: s.controller_state, saveat, guarded)
+        saveat = saveat if plain else _with_end(saveat)
     inner = diffrax.diffeqsolve(
-        terms,
+        _terms(vector_field, times.t0, y0, args),
         solver,
         times.t0,
         times.t1,
         dt0,
         y0,
         args,
-        saveat=saveat if keeps_end else _with_end(saveat),
-        stepsize_controller=controller,
+        saveat=saveat,
+        stepsize_controller=StallGuard(controller) if guarded else controller,  # pyright: ignore[reportCallIssue]
         adjoint=adjoint,
-        event=events,
-        max_steps=max_steps,
-        progress_meter=progress_meter,
+        event=machinery.events,
+        max_steps=_positive(machinery.max_steps),
+        progress_meter=machinery.progress_meter,
         throw=False,
     )
-    if keeps_end:
-        saved_ts, saved_ys, state = inner.ts, inner.ys, TimeState(t=times.t1, y=jax.tree.map(lambda y: y[-1], inner.ys))
+    if plain or limited:
+        saved_ts, saved_ys = inner.ts, inner.ys
+        end_t, end_y = times.t1, jax.tree.map(lambda y: y[-1], inner.ys)
     else:
-        (saved_ts, end_t), (saved_ys, end_y) = inner.ts, inner.ys  # pyright: ignore[reportGeneralTypeIssues]
-        state = TimeState(t=end_t[0], y=jax.tree.map(lambda y: y[0], end_y))
+        (saved_ts, end_ts), (saved_ys, end_ys) = inner.ts, inner.ys  # pyright: ignore[reportGeneralTypeIssues]
+        end_t, end_y = end_ts[0], jax.tree.map(lambda y: y[0], end_ys)
+    stalled_at = inner.controller_state[1] if guarded else jnp.asarray(jnp.inf, times.t1.dtype)  # pyright: ignore
+    verdict = RESULTS.where(jnp.isfinite(stalled_at), RESULTS.stalled, RESULTS.promote(inner.result))
     return Solution(
-        ts=times.restore(saved_ts) if at_ts else saved_ts,  # pyright: ignore[reportArgumentType]
+        ts=times.restore(saved_ts) if machinery.saveat is None else saved_ts,  # pyright: ignore[reportArgumentType]
         ys=saved_ys,
-        state=state,
+        state=TimeState(t=jnp.minimum(end_t, stalled_at), y=end_y),
         stats={k: v for k, v in inner.stats.items() if k != "max_steps"},
-        result=_verdict(inner.result, times, y0),
+        result=RESULTS.where(times.valid & all_finite(y0), verdict, RESULTS.invalid_input),
         interpolation=inner.interpolation,
         event_mask=inner.event_mask,
     )
@@ -137,17 +154,16 @@ def _with_end(saveat: diffrax.SaveAt) -> diffrax.SaveAt:
     return eqx.tree_at(lambda s: s.subs, saveat, (saveat.subs, diffrax.SubSaveAt(t1=True)), is_leaf=lambda x: x is None)
 
 
-def _verdict(result: diffrax.RESULTS, times: SaveTimes, y0: PyTree) -> RESULTS:
-    verdict = RESULTS.promote(result)
-    verdict = RESULTS.where(result == diffrax.RESULTS.dt_min_reached, RESULTS.stalled, verdict)
-    return RESULTS.where(times.valid & all_finite(y0), verdict, RESULTS.invalid_input)
+def _adjoint(adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None) -> diffrax.AbstractAdjoint:
+    if adjoint is None:
+        return diffrax.RecursiveCheckpointAdjoint()
+    return adjoint.for_diffrax() if isinstance(adjoint, AbstractAdjoint) else adjoint
 
 
-def _controller(solver, controller, rtol, atol, dt0):
+def _controller(solver, controller, tolerances, dt0):
     if controller is None:
-        if rtol <= 0 or atol < 0:
-            raise ValueError(f"Tolerances must be positive, not rtol = {rtol}, atol = {atol}.")
-        controller = diffrax.PIDController(rtol=rtol, atol=atol)
+        rtol, atol = tolerances
+        controller = diffrax.PIDController(rtol=rtol, atol=atol, norm=finite_rms_norm)
         if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
             raise ValueError(
                 f"{type(solver).__name__} estimates no error, so steps cannot adapt. Pass "
@@ -155,8 +171,7 @@ def _controller(solver, controller, rtol, atol, dt0):
             )
     if isinstance(controller, diffrax.ConstantStepSize) and dt0 is None:
         raise ValueError("diffrax.ConstantStepSize() needs the step: pass dt0=.")
-    adapts = isinstance(controller, diffrax.AbstractAdaptiveStepSizeController)
-    return StallGuard(controller) if adapts else controller  # pyright: ignore[reportCallIssue]
+    return controller
 
 
 def _terms(vector_field: Any, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree[diffrax.AbstractTerm]:
@@ -173,14 +188,13 @@ def _terms(vector_field: Any, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree[di
     return diffrax.ODETerm(vector_field)
 
 
+def _positive(max_steps: Any) -> int:
+    if not isinstance(max_steps, int) or max_steps < 1:
+        raise ValueError(f"max_steps must be a positive integer, not {max_steps!r}.")
+    return max_steps
+
+
 def _time_dtype(y0: PyTree) -> Any:
-    leaves = jax.tree.leaves(y0)
-    with jax.numpy_dtype_promotion("standard"):
-        dtype = jnp.result_type(*leaves) if leaves else jnp.result_type(float)
-    return jnp.finfo(dtype).dtype
-
-
-def _refuse_other_than_floats(y0: PyTree) -> None:
-    for path, leaf in jtu.tree_leaves_with_path(y0):
-        if not is_float(leaf):
-            raise ValueError(f"{leaf_name(path, 'y0')} must be a float array, not {leaf!r}.")
+    """The real dtype that goes with the state's."""
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(y0) if is_float(leaf)]
+    return jnp.finfo(np.result_type(*dtypes)).dtype if dtypes else None

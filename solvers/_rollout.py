@@ -1,5 +1,6 @@
 """`rollout`: apply a simulator n times."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from ._results import RESULTS
 from ._simulator import AbstractSimulator
 from ._solution import finish, Solution
 from ._tree import all_finite, difference, is_float, leaf_name, refuse_nonfinite
-from ._types import State
+from ._types import State, strong
 
 _TICKS = 50  # per run: a host callback costs tens of microseconds
 
@@ -45,8 +46,10 @@ def rollout(
     Returns a `Solution`: `ts` and `ys` have `n // save_every` entries; `state` is the last state.
     Raises ValueError for input that cannot be right, RuntimeError if the run fails and `throw`.
     """
+    if not callable(simulator):
+        raise ValueError(f"simulator must be a callable state -> state, not {simulator!r}.")
     _check_counts(n, save_every)
-    state = jax.tree.map(_as_array, state)
+    state = jax.tree.map(lambda x: x if eqx.is_array(x) or not eqx.is_array_like(x) else jnp.asarray(x), state)
     _refuse_other_than_arrays(state)
     refuse_nonfinite(state, "state")
     tick = ticker(n) if progress else None
@@ -56,18 +59,26 @@ def rollout(
 
 @eqx.filter_jit
 def _run(simulator, state, n, save_every, observe, adjoint, tick):
-    _check_step(simulator, state)
-    observe = (lambda s: s) if observe is None else observe
+    state = jax.tree.map(strong, state)
     tick_every = max(1, -(-n // _TICKS)) if tick is not None else n
     recording = Recording(
-        observe=observe, saves=n // save_every, save_every=save_every, tick=tick, tick_every=tick_every
+        observe=_whole_state if observe is None else observe,
+        saves=n // save_every,
+        save_every=save_every,
+        tick=tick,
+        tick_every=tick_every,
     )
-    last, ys, result = adjoint.run(simulator, state, recording)
+    try:
+        last, ys, result = adjoint.run(simulator, state, recording)
+    except TypeError:  # JAX's words for a state that changes are hard to read: find the leaf, if that is the reason
+        _check_step(simulator, state)
+        raise
     saved = jnp.arange(1, n // save_every + 1) * save_every
-    first_bad = _first_nonfinite(ys)
-    broken = ~all_finite(last) | (first_bad >= 0)
+    first_bad = _first_nonfinite(ys, n // save_every)
+    # Everything that is saved includes the last state, unless the user chose what to observe.
+    broken = (first_bad >= 0) if observe is None else (first_bad >= 0) | ~all_finite(last)
     return Solution(
-        ts=saved if not isinstance(simulator, AbstractSimulator) else saved * simulator.dt,
+        ts=saved.astype(simulator.dt.dtype) * simulator.dt if isinstance(simulator, AbstractSimulator) else saved,
         ys=ys,
         state=last,
         stats={"num_steps": jnp.asarray(n), "first_nonfinite": first_bad},
@@ -75,16 +86,22 @@ def _run(simulator, state, n, save_every, observe, adjoint, tick):
     )
 
 
-def _first_nonfinite(ys: PyTree) -> Int[Array, ""]:
+def _whole_state(state: State) -> State:
+    return state
+
+
+def _first_nonfinite(ys: PyTree, saves: int) -> Int[Array, ""]:
     """The index of the first save with a NaN or an infinity; -1 if there is none."""
-    bad = [~jnp.isfinite(y).reshape(y.shape[0], -1).all(axis=1) for y in jax.tree.leaves(ys) if is_float(y)]
-    if not bad:
+    good = [jnp.isfinite(y).all(axis=tuple(range(1, y.ndim))) for y in jax.tree.leaves(ys) if is_float(y)]
+    if not good:
         return jnp.asarray(-1)
-    any_bad = jnp.stack(bad).any(axis=0)
-    return jnp.where(any_bad.any(), jnp.argmax(any_bad), -1)
+    first = jnp.min(
+        jnp.where(functools.reduce(jnp.logical_and, good), saves, jnp.arange(saves))
+    )  # argmin compiles longer
+    return jnp.where(first == saves, -1, first)
 
 
-def _check_counts(n: int, save_every: int) -> None:
+def _check_counts(n: Any, save_every: Any) -> None:
     for name, value in (("n", n), ("save_every", save_every)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{name} must be an integer known before compilation, not {value!r}.")
@@ -96,15 +113,9 @@ def _check_counts(n: int, save_every: int) -> None:
         raise ValueError(f"save_every = {save_every} does not divide n = {n}; use {near}, or another save_every.")
 
 
-def _as_array(x: Any) -> Any:
-    """Numbers and NumPy arrays as JAX arrays of a definite dtype: a scan's carry must not change its type."""
-    if eqx.is_array_like(x) and not jnp.issubdtype(jnp.result_type(x), jax.dtypes.extended):
-        x = jnp.asarray(x)
-        return jnp.asarray(x, x.dtype)
-    return x
-
-
 def _refuse_other_than_arrays(state: PyTree) -> None:
+    if all(map(eqx.is_array, jax.tree.leaves(state))):
+        return
     for path, leaf in jtu.tree_leaves_with_path(state):
         if not eqx.is_array(leaf):
             name = leaf_name(path, "state")
@@ -112,8 +123,6 @@ def _refuse_other_than_arrays(state: PyTree) -> None:
 
 
 def _check_step(simulator: Callable[[State], State], state: State) -> None:
-    if not callable(simulator):
-        raise ValueError(f"simulator must be a callable state -> state, not {simulator!r}.")
     found = difference(eqx.filter_eval_shape(simulator, state), jax.eval_shape(lambda: state), "simulator(state)")
     if found is not None:
         raise ValueError(f"A simulator must return what the state given to it looks like, but {found}.")

@@ -4,13 +4,13 @@ from typing import Any, Generic
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._results import RESULTS
 from ._tree import is_concrete
-from ._types import Scalar, State
+from ._types import RealScalarLike, Scalar, State
 
 
 class TimeState(eqx.Module):
@@ -45,7 +45,7 @@ class Solution(eqx.Module, Generic[State]):
         """True where the run ended as asked, by reaching its end or by an event."""
         return (self.result == RESULTS.successful) | (self.result == RESULTS.event_occurred)
 
-    def evaluate(self, t: Scalar) -> PyTree:
+    def evaluate(self, t: RealScalarLike) -> PyTree:
         """The state at time `t` by dense output, inside the range that was integrated.
 
         Needs `integrate(..., saveat=diffrax.SaveAt(dense=True))`. Outside the range it raises, it never extrapolates.
@@ -67,12 +67,16 @@ def finish(solution: Solution, throw: bool) -> Solution:
     """Raise if `throw` and the run failed: at once for values, from inside the program when traced."""
     if not throw:
         return solution
-    failed = ~solution.succeeded
-    if not is_concrete(failed):
-        return solution.result.error_if(solution, failed)
-    if np.any(np.asarray(failed)):
+    if not is_concrete(solution.result):
+        return solution.result.error_if(solution, ~solution.succeeded)
+    if _code(solution.result) not in (_code(RESULTS.successful), _code(RESULTS.event_occurred)):
         raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution.stats)}")
     return solution
+
+
+def _code(result: Any) -> int:
+    (value,) = jax.tree.leaves(result)
+    return int(value)
 
 
 def _readable(stats: dict[str, Any]) -> str:

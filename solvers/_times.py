@@ -25,7 +25,7 @@ class SaveTimes(eqx.Module):
         return jnp.where(self.padded, jnp.nan, ts)
 
 
-def check_times(ts: Float[Array, " t"], t0: RealScalarLike | None) -> None:
+def check_times(ts: Array, t0: RealScalarLike | None) -> None:
     """Raise a ValueError for times that cannot be right, as far as their values can be looked at."""
     if ts.ndim != 1 or ts.size == 0:
         raise ValueError(
@@ -62,7 +62,7 @@ def save_times(ts: Float[Array, " t"], t0: RealScalarLike | None) -> SaveTimes:
     return SaveTimes(t0=start, t1=end, ts=jnp.where(padded | ~valid, end, ts), padded=padded, valid=valid)
 
 
-def pad_times(times: Sequence[ArrayLike]) -> Float[Array, "n t"]:
+def pad_times(times: Sequence[ArrayLike | Sequence[RealScalarLike]]) -> Float[Array, "n t"]:
     """Ragged times of several members as one array, padded with NaN at the end, for `jax.vmap(integrate)`.
 
     A padded entry of `Solution.ts` is NaN and its `ys` repeat the last state (finite, so that a masked loss has a

@@ -34,15 +34,25 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
 
 def refuse_nonfinite(tree: PyTree, root: str) -> None:
     """Raise a ValueError that names the first leaf with a NaN or an infinity, if values can be looked at."""
+    for leaf in jax.tree.leaves(tree):
+        if is_float(leaf) and not isinstance(leaf, Tracer) and not np.isfinite(np.asarray(leaf)).all():
+            break
+    else:
+        return
     for path, leaf in jtu.tree_leaves_with_path(tree):
-        if not is_float(leaf) or isinstance(leaf, Tracer):
-            continue
-        bad = ~np.isfinite(np.asarray(leaf))
+        bad = ~np.isfinite(np.asarray(leaf)) if is_float(leaf) and not isinstance(leaf, Tracer) else np.array(False)
         if bad.any():
             where = "" if leaf.ndim == 0 else f" (first at index {tuple(int(i) for i in np.argwhere(bad)[0])})"
             raise ValueError(
                 f"{leaf_name(path, root)} holds {bad.sum()} NaN or infinite value(s){where}. Remove or mask them first."
             )
+
+
+def refuse_other_than_floats(tree: PyTree, root: str) -> None:
+    """Raise a ValueError that names the first leaf that is not a float array."""
+    for path, leaf in jtu.tree_leaves_with_path(tree):
+        if not is_float(leaf):
+            raise ValueError(f"{leaf_name(path, root)} must be a float array, not {leaf!r}.")
 
 
 def _describe(x: Any) -> str:

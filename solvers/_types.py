@@ -20,6 +20,11 @@ Key = PRNGKeyArray
 RealScalarLike = float | int | Array | np.ndarray
 
 
+def strong(x: Any) -> Any:
+    """The array with a definite dtype: a weak type changes in a loop's carry, and compiles every function once more."""
+    return jnp.asarray(x, x.dtype) if isinstance(x, jax.Array) and x.weak_type else x
+
+
 def inexact_asarray(x: Any) -> Any:
     """Numbers and arrays as float (or complex) JAX arrays; anything else as it is.
 
@@ -27,11 +32,9 @@ def inexact_asarray(x: Any) -> Any:
     transformations build modules with placeholders in their fields.
     """
     if isinstance(x, int | float | complex | list | tuple | np.ndarray | np.generic):
-        x = jnp.asarray(x)
+        x = strong(jnp.asarray(x))
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.integer):
         x = x.astype(jnp.result_type(float))
-    if isinstance(x, jax.Array) and x.weak_type:
-        x = jnp.asarray(x, x.dtype)  # a weak type would compile every function once more
     return x
 
 
@@ -43,4 +46,4 @@ def parameter(**options: Any) -> Any:
         class Spring(eqx.Module):
             stiffness: Scalar = parameter()
     """
-    return eqx.field(converter=inexact_asarray, **options)
+    return eqx.field(converter=lambda x: strong(inexact_asarray(x)), **options)

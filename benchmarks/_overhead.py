@@ -1,0 +1,110 @@
+"""What the verbs cost on top of what they stand on."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from kinax.physics import Motion, VanDerPol
+from kinax.solvers import FixedStep, integrate, nonstiff, rollout, stiff, TimeState
+
+from ._measure import case, seconds
+
+TS = jnp.linspace(0.0, 50.0, 201)
+Y0 = Motion(q=jnp.array(2.0), v=jnp.array(0.0))
+STEPS, SAVE_EVERY = 100_000, 100
+
+
+def compile_seconds(make: Callable[[], Callable[[], Any]], repeats: int = 5) -> float:
+    """The median of the first calls of functions that were never compiled before."""
+    times = []
+    for _ in range(repeats):
+        fn = make()
+        jax.clear_caches()
+        start = time.perf_counter()
+        jax.block_until_ready(fn())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def both(name: str, peer: str, ours: Callable[[], Callable], theirs: Callable[[], Callable]) -> list[dict[str, Any]]:
+    """Compile and run time of two ways of doing the same."""
+    a, b = ours(), theirs()
+    difference = float(np.max(np.abs(np.asarray(a()) - np.asarray(b()))))
+    run = seconds({"kinax": a, peer: b}, repeats=41)
+    first = {"kinax": compile_seconds(ours), peer: compile_seconds(theirs)}
+    return [
+        case(f"{name}, run", "seconds per call", run["kinax"], {peer: run[peer]}, largest_difference=difference),
+        case(f"{name}, first call", "seconds", first["kinax"], {peer: first[peer]}),
+    ]
+
+
+def integrate_case(name: str, mu: float, solver: diffrax.AbstractSolver) -> list[dict[str, Any]]:
+    """`integrate` and `diffeqsolve` with the same solver, controller and output."""
+    system = VanDerPol(mu=mu)
+
+    def ours():
+        return lambda: integrate(system, Y0, TS, solver=solver).ys.q
+
+    def theirs():
+        return lambda: (
+            diffrax.diffeqsolve(
+                diffrax.ODETerm(system),
+                solver,
+                TS[0],
+                TS[-1],
+                None,
+                Y0,
+                saveat=diffrax.SaveAt(ts=TS),
+                stepsize_controller=diffrax.PIDController(rtol=1e-6, atol=1e-8),
+                max_steps=100_000,
+            ).ys.q
+        )
+
+    return both(f"integrate {name}", "diffeqsolve", ours, theirs)
+
+
+def rollout_case() -> list[dict[str, Any]]:
+    """`rollout` and a nested `lax.scan` over the same simulator."""
+    simulator = FixedStep(vector_field=VanDerPol(mu=5.0), dt=1e-3, solver=diffrax.Heun())
+    start = TimeState(t=jnp.array(0.0), y=Y0)
+
+    def ours():
+        return lambda: rollout(simulator, start, STEPS, save_every=SAVE_EVERY).ys.y.q
+
+    def theirs():
+        @eqx.filter_jit
+        def scan(simulator, state):
+            def save(state, _):
+                state, _ = jax.lax.scan(lambda s, _: (simulator(s), None), state, length=SAVE_EVERY)
+                return state, state
+
+            return jax.lax.scan(save, state, length=STEPS // SAVE_EVERY)
+
+        return lambda: scan(simulator, start)[1].y.q
+
+    return both("rollout", "lax.scan", ours, theirs)
+
+
+def progress_case() -> dict[str, Any]:
+    """A run of about two seconds with and without its progress bar."""
+    simulator = FixedStep(vector_field=VanDerPol(mu=5.0), dt=1e-4, solver=nonstiff())
+    start = TimeState(t=jnp.array(0.0), y=Y0)
+    n = 10_000_000
+    run = lambda progress: rollout(simulator, start, n, save_every=n // 100, progress=progress).state.y
+    times = seconds({"kinax": lambda: run(True), "no bar": lambda: run(False)}, repeats=5)
+    return case("rollout with a progress bar", "seconds per call", times["kinax"], {"no bar": times["no bar"]})
+
+
+def run() -> list[dict[str, Any]]:
+    """All cases."""
+    return [
+        *integrate_case("van der Pol, Tsit5", 5.0, nonstiff()),
+        *integrate_case("van der Pol, stiff", 500.0, stiff()),
+        *rollout_case(),
+        progress_case(),
+    ]
