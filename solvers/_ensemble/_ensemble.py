@@ -261,7 +261,8 @@ class _Run:
     def _finish(self, batches: list[Batch], note: Callable[..., None] | None, together: bool = True) -> None:
         """Evaluate batches and put their results where they belong; `together` allows several to a unit."""
         outputs = self.family.outputs.leaves
-        capacity = {width: self.family.capacity(width) if together else 1 for width, _, _ in batches}
+        widths = {width for width, _, _ in batches}
+        capacity = {width: self.family.capacity(width) if together else 1 for width in widths}
         for unit, seconds, arrays, raised in self.team.run(Schedule(batches, capacity, self.team.workers)):
             failures = failures_in(outputs, unit.members, arrays, raised)
             self.results.write(unit.members, arrays, failures)

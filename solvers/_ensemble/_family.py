@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import hashlib
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from ._members import is_key, Members, rebuild
+from ._members import is_key, Members, rebuild, without_addresses
 
 _ResultItem = type(diffrax.RESULTS.successful)  # equinox has no public name for the class of enumeration items
 _REPLICATED = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_default_prng_impl")
@@ -71,7 +70,8 @@ class Program:
 
     def __init__(self, family: "Family", width: int, device: Any, options: dict[str, Any]) -> None:
         self.width, self.capacity, self.device = width, family.capacity(width), device
-        self._x64 = bool(dict(jax_settings())["jax_enable_x64"])  # may be the caller's context, which other threads do not see
+        # the precision may come from a context of the caller's thread, which other threads do not see
+        self._x64 = bool(dict(jax_settings())["jax_enable_x64"])
         start = time.perf_counter()
         self._lowered: Any = jax.jit(family.unit(width), compiler_options=options or None).lower(
             *family.unit_signature(width, self.capacity, device)
@@ -189,8 +189,7 @@ class Family:
 
     def fingerprint(self, fn: Callable[..., Any]) -> str:
         """A digest of the traced computation and its constants: the same for the same formula and parameters."""
-        text = re.sub(r"0x[0-9a-f]+", "", str(self._trace.jaxpr))
-        digest = hashlib.sha256(text.encode())
+        digest = hashlib.sha256(without_addresses(str(self._trace.jaxpr)).encode())
         for constant in [*self._trace.consts, *parameters_of(fn)]:
             data = jax.random.key_data(constant) if is_key(constant) else constant
             digest.update(np.ascontiguousarray(np.asarray(data)).tobytes())

@@ -43,48 +43,49 @@ def tune(
     device, width = base.device, base.width
     order = np.argsort(-cost, kind="stable")
     leaves, cost = [leaf[order] for leaf in leaves], cost[order]
-    measure = lambda program: _measure(program, parameters, leaves, cost)
-    base_speed, reference = measure(base)
-    options: dict[str, Any] = {}
-    speeds = {width: base_speed}
-    if device.platform == "cpu":
+    widths = [w for w in (width, width // 4, 4 * width) if w >= 2 and family.capacity(w) * w >= len(cost)]
+    reference = _run(base, parameters, leaves)
+    for options in _variants(device):
         try:
-            variant = family.program(width, device, _CPU_VARIANT)
+            programs = family.programs([(w, device, options) for w in widths], pool)
         except Exception as error:
-            if "compile option" not in str(error):
-                raise
-        else:
-            speed, results = measure(variant)
-            if speed < 0.97 * base_speed and _identical(results, reference):
-                options, speeds = _CPU_VARIANT, {width: speed}
-    around = [w for w in (width // 4, 4 * width) if w >= 2 and family.capacity(w) * w >= len(cost)]
-    for program in family.programs([(w, device, options) for w in around], pool):
-        speed, results = measure(program)
-        if _identical(results, reference):
-            speeds[program.width] = speed
-    return Tuned(options=options, lane_speed=speeds)
+            if options and "compile option" in str(error):
+                continue
+            raise
+        same = [p for p in programs if all(map(_identical, _run(p, parameters, leaves), reference))]
+        if any(p.width == width for p in same):
+            return Tuned(options=options, lane_speed=_speeds(same, parameters, leaves, cost))
+    return untuned(width)
 
 
-def _measure(
-    program: Program, parameters: list[Any], leaves: list[np.ndarray], cost: np.ndarray
-) -> tuple[float, list[np.ndarray]]:
-    """Seconds per unit of cost of one batch, and the results."""
-    width, m = program.width, len(cost)
-    if width > m:
-        leaves = [np.repeat(leaf, -(-width // m), axis=0)[:width] for leaf in leaves]
-        kept = np.arange(m) * -(-width // m)
-        kept = kept[kept < width]
-    else:
-        kept = np.arange(m)
-    dearest = float(np.sum(np.maximum(cost[::width], 1e-300)))
-    seconds: list[float] = []
-    results: list[np.ndarray] = []
-    while len(seconds) < 3 and sum(seconds) < 1.0:
-        start = time.perf_counter()
-        results = program(parameters, leaves)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / dearest, [out[kept] for out in results]
+def _variants(device: Any) -> list[dict[str, Any]]:
+    return [_CPU_VARIANT, {}] if device.platform == "cpu" else [{}]
 
 
-def _identical(results: list[np.ndarray], reference: list[np.ndarray]) -> bool:
-    return all(a.tobytes() == b[: len(a)].tobytes() for a, b in zip(results, reference, strict=True))
+def _speeds(
+    programs: list[Program], parameters: list[Any], leaves: list[np.ndarray], cost: np.ndarray
+) -> dict[int, float]:
+    """Seconds per unit of cost of one batch, for each width; the programs take turns, the best of up to five counts."""
+    seconds: dict[int, list[float]] = {program.width: [] for program in programs}
+    start = time.perf_counter()
+    for _ in range(5):
+        for program in programs:
+            before = time.perf_counter()
+            _run(program, parameters, leaves)
+            seconds[program.width].append(time.perf_counter() - before)
+        if time.perf_counter() - start > 2.0:
+            break
+    dearest = {width: float(np.sum(np.maximum(cost[::width], 1e-300))) for width in seconds}
+    return {width: min(times) / dearest[width] for width, times in seconds.items()}
+
+
+def _run(program: Program, parameters: list[Any], leaves: list[np.ndarray]) -> list[np.ndarray]:
+    """The results of the sampled members, in as many full batches as they fill, but at least one."""
+    m = leaves[0].shape[0]
+    copies = max(1, program.width // m)
+    results = program(parameters, [np.tile(leaf, (copies,) + (1,) * (leaf.ndim - 1)) for leaf in leaves])
+    return [out[:m] for out in results]
+
+
+def _identical(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.tobytes() == b.tobytes()

@@ -1,6 +1,7 @@
 """`ensemble`: the same numbers as a loop, in the order of the inputs, whatever the schedule."""
 
 import concurrent.futures
+import sys
 
 import diffrax
 import equinox as eqx
@@ -85,6 +86,27 @@ def test_a_second_call_compiles_nothing():
     ensemble(relax, members)
     again = jax.tree.map(lambda leaf: 1.01 * leaf, members)
     assert ensemble(relax, again).stats["compile_seconds"] < 0.05
+
+
+def test_a_measured_width_changes_no_bit(monkeypatch):
+    monkeypatch.setattr(sys.modules["kinax.solvers._ensemble._tune"], "_WORTH", 0.0)  # measure, whatever it costs
+    one = jax.local_devices()[:1]
+    outer, inner = jax.random.normal(jax.random.key(0), (2, 64, 16), jnp.float32)
+
+    def network(x):  # XLA multiplies matrices in another order for every width
+        return jnp.sum(inner.T @ jnp.tanh(outer @ jnp.tanh(x)))
+
+    x = np.random.default_rng(3).normal(size=(4096, 16)).astype(np.float32)
+    fixed = ensemble(network, x, batch_size=64, devices=one)
+    measured = [ensemble(network, x, devices=one) for _ in range(2)]
+    for result in measured:
+        np.testing.assert_array_equal(result.values, fixed.values)
+    members = family(4096)
+    together = jax.jit(jax.vmap(relax))(members)
+    measured = [ensemble(relax, members, devices=one) for _ in range(2)]
+    for result in measured:
+        assert_same(result.values, together)
+    assert 64 in measured[-1].stats["batch_sizes"] and len(measured[-1].stats["batch_sizes"]) == 3
 
 
 class Decay(eqx.Module):
