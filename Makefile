@@ -11,7 +11,7 @@ NEWEST ?= $(call first_that_runs,$(WITH_VENV),python3.13 $(wildcard $(HOME)/.pye
 
 BIN := .venv/bin
 PIP := -m pip install -qq --disable-pip-version-check
-PYTEST := -m pytest -q -n 2 -rs
+PYTEST := -m pytest -q -n 2 -rfEs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
