@@ -208,7 +208,7 @@ class _Run:
             if tuned is not None:
                 plan = family.tuned[kind] = tuned
             left = np.flatnonzero(~self.results.done)
-        self._finish(batches_of(left, predicted[left], plan.lane_speed), None)
+        self._finish(batches_of(left, predicted[left], plan.lane_speed, team.workers), None)
         return plan
 
     def _costs(self, cost: Any, plan: Tuned) -> np.ndarray:
@@ -246,7 +246,7 @@ class _Run:
     def _tuned_underway(self, predicted: np.ndarray, base: int) -> Tuned | None:
         """Run the dearest batches as planned; if what is left is long enough, measure other programs before it."""
         left = np.flatnonzero(~self.results.done)
-        batches = batches_of(left, predicted[left], {base: 1.0})
+        batches = batches_of(left, predicted[left], {base: 1.0}, self.team.workers)
         first, rest = batches[: self.team.workers], batches[self.team.workers :]
         seconds_spent: list[float] = []
         self._finish(first, lambda unit, seconds, arrays: seconds_spent.append(seconds), together=False)

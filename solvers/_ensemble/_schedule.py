@@ -59,27 +59,38 @@ class Schedule:
                 self._seconds_per_cost = max(rate, 0.5 * (self._seconds_per_cost or 0.0))
 
 
-def batches_of(members: np.ndarray, cost: np.ndarray, lane_speed: dict[int, float]) -> list[Batch]:
+def batches_of(members: np.ndarray, cost: np.ndarray, lane_speed: dict[int, float], workers: int) -> list[Batch]:
     """Cut members, sorted by falling cost, into batches so that the predicted time is least.
 
     A batch of width w whose dearest member costs c takes `lane_speed[w] * c`. With one width there is nothing to
     choose; with several this is a shortest path: narrow batches where the cost falls steeply, wide where it is flat.
-    Returns (width, members, predicted time) for each batch.
+    No batch is to take more than half of a worker's share, or the others would end up waiting for it.
     """
     order = np.argsort(-cost, kind="stable")
-    members, cost = members[order], cost[order]
-    n, grain = len(members), min(lane_speed)
-    starts = range(0, n, grain)
+    members, cost = members[order], np.maximum(cost[order], 1e-300)
+    total, widths = _shortest(cost, lane_speed, np.inf)
+    if len(lane_speed) > 1:
+        _, widths = _shortest(cost, lane_speed, total / (2 * workers))
+    batches, start = [], 0
+    for width in widths:
+        batches.append((width, members[start : start + width], lane_speed[width] * float(cost[start])))
+        start += width
+    return batches
+
+
+def _shortest(cost: np.ndarray, lane_speed: dict[int, float], longest: float) -> tuple[float, list[int]]:
+    """The least total time of all batches, and their widths in order; a batch above `longest` is a last resort."""
+    grain = min(lane_speed)
+    starts = range(0, len(cost), grain)
     best, choice = np.zeros(len(starts) + 1), np.zeros(len(starts) + 1, int)
-    steps = {width: width // grain for width in lane_speed}
     for k in reversed(range(len(starts))):
-        dearest = max(float(cost[k * grain]), 1e-300)
-        times = {w: lane_speed[w] * dearest + best[min(k + steps[w], len(starts))] for w in lane_speed}
+        dearest = float(cost[k * grain])
+        allowed = {w: speed for w, speed in lane_speed.items() if speed * dearest <= longest or w == grain}
+        times = {w: speed * dearest + best[min(k + w // grain, len(starts))] for w, speed in allowed.items()}
         choice[k] = min(times, key=times.__getitem__)
         best[k] = times[choice[k]]
-    batches, k = [], 0
+    widths, k = [], 0
     while k < len(starts):
-        width, start = int(choice[k]), k * grain
-        batches.append((width, members[start : start + width], lane_speed[width] * float(cost[start])))
-        k += steps[width]
-    return batches
+        widths.append(int(choice[k]))
+        k += widths[-1] // grain
+    return float(best[0]), widths

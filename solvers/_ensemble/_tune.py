@@ -43,7 +43,7 @@ def tune(
     device, width = base.device, base.width
     order = np.argsort(-cost, kind="stable")
     leaves, cost = [leaf[order] for leaf in leaves], cost[order]
-    widths = [w for w in (width, width // 4, 4 * width) if w >= 2 and family.capacity(w) * w >= len(cost)]
+    widths = [w for w in (width, width // 4, 2 * width, 4 * width) if w >= 2 and family.capacity(w) * w >= len(cost)]
     reference = _run(base, parameters, leaves)
     for options in _variants(device):
         try:

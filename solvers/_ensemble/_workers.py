@@ -1,6 +1,7 @@
 """Who evaluates the units: threads that each drive a device, or the workers of an executor."""
 
 import concurrent.futures
+import logging
 import os
 import queue
 import threading
@@ -25,6 +26,25 @@ def evaluate(
 
     Returns the raw outputs, and position -> message for the members that raised.
     """
+    log = logging.getLogger("jax._src.callback")
+    quiet = _Recorded()
+    log.addFilter(quiet)
+    try:
+        return _halve(run, leaves, outputs)
+    finally:
+        log.removeFilter(quiet)
+
+
+class _Recorded(logging.Filter):
+    """Keeps JAX from printing the traceback of every failed callback: the failure is in the result."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).endswith("callback failed")
+
+
+def _halve(
+    run: Callable[[Sequence[np.ndarray]], list[np.ndarray]], leaves: Sequence[np.ndarray], outputs: Sequence[OutputLeaf]
+) -> tuple[list[np.ndarray], dict[int, str]]:
     try:
         return run(leaves), {}
     except _RAISED as error:
@@ -36,8 +56,8 @@ def evaluate(
         if m == 1:
             return blanks(outputs), {0: _reason(error)}
     half = m // 2
-    left, left_raised = evaluate(run, [leaf[:half] for leaf in leaves], outputs)
-    right, right_raised = evaluate(run, [leaf[half:] for leaf in leaves], outputs)
+    left, left_raised = _halve(run, [leaf[:half] for leaf in leaves], outputs)
+    right, right_raised = _halve(run, [leaf[half:] for leaf in leaves], outputs)
     joined = [np.concatenate(pair) for pair in zip(left, right, strict=True)]
     return joined, left_raised | {half + i: why for i, why in right_raised.items()}
 

@@ -106,7 +106,7 @@ def test_a_measured_width_changes_no_bit(monkeypatch):
     measured = [ensemble(relax, members, devices=one) for _ in range(2)]
     for result in measured:
         assert_same(result.values, together)
-    assert 64 in measured[-1].stats["batch_sizes"] and len(measured[-1].stats["batch_sizes"]) == 3
+    assert 64 in measured[-1].stats["batch_sizes"] and len(measured[-1].stats["batch_sizes"]) == 4
 
 
 class Decay(eqx.Module):
@@ -126,7 +126,7 @@ def throwing(rate):
     return integrate(Decay(rate=rate), jnp.asarray(1.0), jnp.linspace(0.0, 1.0, 3), rtol=1e-8, max_steps=40).ys
 
 
-def test_a_failed_member_is_flagged_and_not_contagious():
+def test_a_failed_member_is_flagged_and_not_contagious(caplog):
     rates = np.linspace(0.5, 3.0, 9)
     rates[4] = 3e3
     one = jax.local_devices()[:1]
@@ -142,6 +142,7 @@ def test_a_failed_member_is_flagged_and_not_contagious():
     assert "max_steps" in raised.failures[4] and "Traceback" not in raised.failures[4]
     np.testing.assert_array_equal(raised.values[good], result.values.ys[good])
     assert np.isnan(raised.values[4]).all()
+    assert "callback failed" not in caplog.text
 
 
 def test_nan_is_a_failure_and_an_event_is_not():
