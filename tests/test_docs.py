@@ -7,7 +7,10 @@ import matplotlib
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if "```python" in p.read_text()]
+README, *OTHERS = [
+    p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if "```python" in p.read_text()
+]
+PAGES = [README, *(pytest.param(page, marks=pytest.mark.slow) for page in OTHERS)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
