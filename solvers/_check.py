@@ -115,7 +115,7 @@ def _direction(rng: np.random.Generator, leaf: np.ndarray) -> np.ndarray:
     scale = np.abs(leaf)
     top = scale.max(initial=0)
     scale = np.where(scale > 1e-3 * top, scale, top if top > 0 else 1)
-    return (scale * rng.standard_normal(leaf.shape)).astype(leaf.dtype)
+    return np.asarray(scale * rng.standard_normal(leaf.shape), leaf.dtype)
 
 
 def _attempt(compute: Callable[[], Any], mode: str) -> tuple[Any, str | None]:

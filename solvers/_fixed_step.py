@@ -31,6 +31,14 @@ class FixedStep(AbstractSimulator[TimeState]):
         """The state at `t + dt`."""
         term: Any = diffrax.ODETerm(self.vector_field)
         end = state.t + self.dt
-        start = self.solver.init(term, state.t, end, state.y, None)
-        y, _, _, _, _ = self.solver.step(term, state.t, end, state.y, None, start, made_jump=True)
+        solver = _differentiable(self.solver)
+        start = solver.init(term, state.t, end, state.y, None)
+        y, _, _, _, _ = solver.step(term, state.t, end, state.y, None, start, made_jump=True)
         return TimeState(t=end, y=y)
+
+
+def _differentiable(solver: diffrax.AbstractSolver) -> diffrax.AbstractSolver:
+    """The solver with its loop over stages in the form that has a forward and a reverse mode."""
+    if not isinstance(solver, diffrax.AbstractRungeKutta):
+        return solver
+    return eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda x: x is None)

@@ -44,13 +44,13 @@ def fit(
 
     def flat(z, args):
         arrays, data = args
-        return _flatten(residuals(eqx.combine(arrays, model_rest).at(z), data))
+        return _flatten(residuals(eqx.combine(arrays, model_rest).at(z), data)).astype(z.dtype)
 
     args = (model_arrays, data)
     z0 = where.start()
     _check_start(flat(z0, args), z0)
     if method is None:
-        tolerance = float(jnp.finfo(z0.dtype).eps) ** 0.75
+        tolerance = where.resolution() ** 0.75
         method = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
     mode = "fwd" if supports_forward(lambda z: flat(z, args), z0) else "bwd"
     found = optx.least_squares(flat, method, z0, args, options={"jac": mode}, max_steps=max_steps, throw=False)

@@ -28,16 +28,19 @@ class Parameter(eqx.Module):
 
 
 class Coordinates(eqx.Module):
-    """The parameters of one model as one flat vector, and back."""
+    """The parameters of one model as one flat vector, in JAX's default precision, and back."""
 
     model: PyTree
     parameters: tuple[Parameter, ...]
 
     def start(self) -> Float[Array, " p"]:
         """The coordinates of the model's own values."""
-        leaves = [(p, p.where(self.model)) for p in self.parameters]
-        with jax.numpy_dtype_promotion("standard"):
-            return jnp.concatenate([jnp.ravel(p.transform.coordinate(leaf)) for p, leaf in leaves])
+        pieces = [jnp.ravel(p.transform.coordinate(p.where(self.model))) for p in self.parameters]
+        return jnp.concatenate([piece.astype(jnp.result_type(float)) for piece in pieces])
+
+    def resolution(self) -> float:
+        """The rounding unit of the coarsest of the leaves."""
+        return max(float(jnp.finfo(p.where(self.model).dtype).eps) for p in self.parameters)
 
     def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The parameters' values at coordinates `z`, flat."""

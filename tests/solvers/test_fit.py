@@ -1,0 +1,151 @@
+"""The first `fit`: values, standard errors and intervals against SciPy, closed forms and lmfit; bad input."""
+
+import re
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+import pytest
+import scipy.optimize
+from kinax.solvers import fit, integrate, Log, Parameter, parameter, RESULTS
+
+RNG = np.random.default_rng(1)
+T = np.linspace(0.0, 4.0, 25)
+DATA = 3.0 * np.exp(-0.8 * T) + 0.5 + 0.02 * RNG.normal(size=T.size)
+
+
+class Curve(eqx.Module):
+    """a exp(-b t) + c."""
+
+    a: Any = parameter(default=1.0)
+    b: Any = parameter(default=1)
+    c: Any = parameter(default=0.0)
+    label: str = eqx.field(default="curve", static=True)
+
+    def __call__(self, t):
+        return self.a * jnp.exp(-self.b * t) + self.c
+
+
+PARAMETERS = [
+    Parameter(lambda m: m.a, name="a", unit="V"),
+    Parameter(lambda m: m.b, name="b", unit="1/s", transform=Log()),
+    Parameter(lambda m: m.c, name="c"),
+]
+
+
+def residuals(model, data):
+    return model(T) - data
+
+
+def test_agrees_with_scipy_and_prints_a_table():
+    result = fit(Curve(), residuals, DATA, parameters=PARAMETERS)
+    model = lambda t, a, b, c: a * np.exp(-b * t) + c
+    best, covariance = scipy.optimize.curve_fit(model, T, DATA, p0=[1, 1, 0], ftol=1e-14, xtol=1e-14)
+    np.testing.assert_allclose(list(result.values.values()), best, rtol=1e-7)
+    np.testing.assert_allclose(result.covariance, covariance, rtol=1e-5)
+    np.testing.assert_allclose(result.cost, 0.5 * np.sum((model(T, *best) - DATA) ** 2), rtol=1e-12)
+    assert result.result == RESULTS.successful and result.degrees_of_freedom == 22
+    error, t95 = result.standard_errors["a"], scipy.stats.t.ppf(0.975, 22)
+    np.testing.assert_allclose(result.intervals()["a"], best[0] + np.array([-1, 1]) * t95 * error)
+    low, high = result.intervals()["b"]
+    np.testing.assert_allclose(low * high, best[1] ** 2, rtol=1e-6)  # symmetric on the logarithmic scale
+    value, spread = result.predict(lambda m: m(jnp.asarray(0.0)))
+    gradient = np.array([1.0, 0.0, 1.0])
+    np.testing.assert_allclose(value, best[0] + best[2], rtol=1e-7)
+    np.testing.assert_allclose(spread, np.sqrt(gradient @ covariance @ gradient), rtol=1e-5)
+    text = str(result)
+    assert all(word in text for word in ("parameter", "1/s", "95 % interval", "converged", "22 degrees of freedom"))
+    assert result.model.label == "curve" and isinstance(result.model, Curve)
+
+
+def test_fixed_parameters_and_vectors_and_methods():
+    model = {"ab": jnp.array([1.0, 1.0]), "c": jnp.asarray(0.5)}
+    run = lambda m, data: m["ab"][0] * jnp.exp(-m["ab"][1] * T) + m["c"] - data
+    vector = [Parameter(lambda m: m["ab"], name="ab", transform=Log())]
+    result = fit(model, run, DATA, parameters=vector)
+    assert result.names == ("ab[0]", "ab[1]") and result.model["c"] == 0.5
+    dogleg = fit(model, run, DATA, parameters=vector, method=optx.Dogleg(1e-12, 1e-12))
+    np.testing.assert_allclose(dogleg.model["ab"], result.model["ab"], rtol=1e-8)
+    single = fit(
+        jax.tree.map(lambda x: x.astype(jnp.float32), model),
+        lambda m, data: m["ab"][0] * jnp.exp(-m["ab"][1] * jnp.asarray(T, jnp.float32)) + m["c"] - data,
+        jnp.asarray(DATA, jnp.float32),
+        parameters=vector,
+    )
+    assert single.model["ab"].dtype == jnp.float32
+    np.testing.assert_allclose(single.model["ab"], result.model["ab"], rtol=1e-4)
+
+
+def test_a_simulation_in_reverse_mode_and_what_the_data_do_not_tell():
+    # Only the product of k and s is seen; the default adjoint of `integrate` has no forward mode.
+    class Decay(eqx.Module):
+        k: Any = parameter(default=1.0)
+        s: Any = parameter(default=1.0)
+
+        def __call__(self, t, y, args):
+            return -self.k * self.s * y
+
+    run = lambda m, data: integrate(m, 2.0, T, rtol=1e-8, throw=False).ys - data
+    data = 2 * np.exp(-0.6 * T) + 0.01 * RNG.normal(size=T.size)
+    both = [Parameter(lambda m: m.k, name="k", transform=Log()), Parameter(lambda m: m.s, name="s", transform=Log())]
+    result = fit(Decay(), run, data, parameters=both)
+    np.testing.assert_allclose(result.model.k * result.model.s, 0.6, rtol=0.05)
+    assert np.isinf(list(result.standard_errors.values())).all()
+    alone = fit(Decay(), run, data, parameters=both[:1])
+    assert 0 < alone.standard_errors["k"] < 0.05
+
+
+def test_failure_to_converge_is_raised_or_reported():
+    with pytest.raises(RuntimeError, match="did not converge in 3 steps"):
+        fit(Curve(), residuals, DATA, parameters=PARAMETERS, max_steps=3)
+    result = fit(Curve(), residuals, DATA, parameters=PARAMETERS, max_steps=3, throw=False)
+    assert result.result == RESULTS.nonlinear_max_steps_reached
+
+
+@pytest.mark.parity
+def test_agrees_with_lmfit():
+    lmfit = pytest.importorskip("lmfit")
+    peer = lmfit.Model(lambda t, a, b, c: a * np.exp(-b * t) + c).fit(DATA, t=T, a=1, b=1, c=0)
+    result = fit(Curve(), residuals, DATA, parameters=PARAMETERS)
+    for name, value in result.values.items():
+        np.testing.assert_allclose(value, peer.params[name].value, rtol=1e-5)
+        np.testing.assert_allclose(result.standard_errors[name], peer.params[name].stderr, rtol=1e-3)
+
+
+class Rough(eqx.Module):
+    """Fields as a newcomer writes them."""
+
+    number: float = 2.0
+    count: Any = eqx.field(default_factory=lambda: jnp.asarray(3))
+    array: Any = eqx.field(default_factory=lambda: jnp.ones(2))
+
+
+one = lambda where, **more: dict(model=Rough(), parameters=[Parameter(where, name="p", **more)])
+BAD = {
+    "'p' is 2.0, which has no derivative": one(lambda m: m.number),
+    "'p' is Array(3": one(lambda m: m.count),
+    "`where` must pick a leaf of the model as it is": one(lambda m: m.array[0]),
+    "must pick one leaf of the model, not a Rough": one(lambda m: m),
+    "`where` must pick a leaf of the model as it is, but: 'Rough' object has no attribute 'mass'": one(
+        lambda m: m.mass
+    ),
+    "starts at 0.0, which Log() does not allow": dict(parameters=[Parameter(lambda m: m.c, name="c", transform=Log())]),
+    "parameters is empty": dict(parameters=[]),
+    "names must differ": dict(parameters=[PARAMETERS[0], PARAMETERS[0]]),
+    "'a' and 'again' pick the same leaf": dict(parameters=[PARAMETERS[0], Parameter(lambda m: m.a, name="again")]),
+    "data holds 1 NaN": dict(data=np.where(T == 0, np.nan, DATA)),
+    "residuals are NaN or infinite at the starting values": dict(
+        residuals=lambda m, data: jnp.log(-jnp.exp(m.a) * data)
+    ),
+    "1 residuals cannot determine 3 parameters": dict(residuals=lambda m, data: m.a),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_names_the_thing_and_the_cure(message):
+    arguments = dict(model=Curve(), residuals=residuals, data=DATA, parameters=PARAMETERS) | BAD[message]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fit(arguments["model"], arguments["residuals"], arguments["data"], parameters=arguments["parameters"])

@@ -1,0 +1,88 @@
+"""`Implicit`: fixed points, minima, roots; forward, reverse, second order; a point that is no solution."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+import optimistix as optx
+import pytest
+from kinax.solvers import check_gradient, Implicit, RESULTS, rollout
+
+A = jnp.array([[3.0, 1.0], [1.0, 2.0]])
+
+
+def fixed_point(theta):
+    """x = cos(theta x), by iterating."""
+    return rollout(lambda x: jnp.cos(theta * x), jnp.full(2, 0.5), 300, save_every=300, adjoint=Implicit()).state
+
+
+def minimum(theta):
+    """The minimum of a strictly convex function, found by BFGS; a scalar of it."""
+    energy = lambda x, theta: 0.5 * x @ A @ x - theta @ x + 0.1 * jnp.sum(x**4)
+    found = optx.minimise(energy, optx.BFGS(1e-12, 1e-12), jnp.zeros(2), jax.lax.stop_gradient(theta), throw=False)
+    return Implicit().minimum(energy, found.value, theta)
+
+
+def root(theta):
+    """x^3 + theta x = 1 in closed form (Cardano), as a PyTree; `theta` enters by closure."""
+    d = jax.lax.stop_gradient(theta)
+    s = jnp.sqrt(0.25 + d**3 / 27)
+    x = {"x": jnp.cbrt(0.5 + s) + jnp.cbrt(0.5 - s)}
+    return Implicit(linear_solver=lx.LU()).root(lambda x, args: {"x": x["x"] ** 3 + theta * x["x"] - 1}, x)
+
+
+CASES = {
+    "fixed point": (fixed_point, jnp.array([0.9, 0.4])),
+    "minimum": (minimum, jnp.array([1.0, -2.0])),
+    "root": (root, jnp.array(0.7)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_first_and_second_derivatives(name):
+    solve, theta = CASES[name]
+    first = check_gradient(solve, theta)
+    assert first.ok and not first.notes, str(first)
+    loss = lambda theta: sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(solve(theta)))
+    second = check_gradient(jax.grad(loss), theta)  # reverse over reverse, forward over reverse, differences
+    assert second.ok and not second.notes, str(second)
+    np.testing.assert_allclose(jax.jacfwd(jax.jacfwd(loss))(theta), jax.hessian(loss)(theta), rtol=1e-10)
+
+
+def test_closed_form_jit_and_vmap():
+    theta = jnp.array([0.5, 0.9, 1.3])
+    slope = jax.vmap(jax.jit(jax.grad(lambda t: root(t)["x"])))(theta)
+    x = jax.vmap(lambda t: root(t)["x"])(theta)
+    np.testing.assert_allclose(slope, -x / (3 * x**2 + theta), rtol=1e-12)
+
+
+def test_a_point_that_is_no_solution_has_no_derivative():
+    run = lambda theta, n: rollout(lambda x: jnp.cos(theta * x), 0.5, n, save_every=n, adjoint=Implicit(), throw=False)
+    short = run(0.9, 4)
+    assert short.result == RESULTS.not_converged
+    with pytest.raises(RuntimeError, match="fixed point"):
+        rollout(lambda x: jnp.cos(x), 0.5, 4, save_every=4, adjoint=Implicit())
+    # one member only: its value stays, its derivative is NaN, in both modes
+    solve = lambda theta, x: Implicit().fixed_point(lambda x, theta: jnp.cos(theta * x), x, theta)
+    thetas = jnp.array([0.9, 0.9])
+    points = jnp.stack([fixed_point(0.9)[0], jnp.asarray(0.3)])
+    for mode in (jax.grad, jax.jacfwd):
+        slopes = jax.vmap(mode(solve))(thetas, points)
+        assert np.isfinite(slopes[0]) and np.isnan(slopes[1])
+    np.testing.assert_array_equal(jax.vmap(solve)(thetas, points), points)
+
+
+def test_the_start_does_not_matter_and_the_simulator_may_be_a_module():
+    class Relax(eqx.Module):
+        target: jax.Array
+
+        def __call__(self, state):
+            return {"x": state["x"] + 0.3 * (self.target - state["x"]), "count": state["count"] + 1}
+
+    def settle(target, x0):
+        state = {"x": x0, "count": jnp.asarray(0)}
+        return rollout(Relax(target), state, 150, save_every=150, adjoint=Implicit()).state["x"]
+
+    target, x0 = jnp.asarray(2.0), jnp.asarray(-1.0)
+    np.testing.assert_allclose(jax.grad(settle, argnums=(0, 1))(target, x0), (1.0, 0.0), atol=1e-14)
