@@ -11,6 +11,8 @@ from jaxtyping import PyTree
 
 from ._types import State
 
+_FEW = 4  # saves
+
 
 class Recording(eqx.Module):
     """What `rollout` asks of a loop: `saves` observations, one every `save_every` steps.
@@ -59,7 +61,10 @@ def scan_in_chunks(
             return s, recording.observe(s)
 
         report = lambda saves_done: recording.report(saves_done * every)
-        return _chunked(save, state, recording.saves, chunk // every, wrap, report)
+        saves = chunk // every
+        if saves < _FEW:  # a chunk of one save: memory is still within twice the optimum, and there is a loop less
+            saves = 1
+        return _chunked(save, state, recording.saves, saves, wrap, report)
 
     def save_after_chunks(s, k):
         report = lambda steps_done: recording.report(k * every + steps_done)
@@ -77,7 +82,9 @@ def _chunked(body, state, length, size, wrap, report):
         report(jnp.asarray(length))
         return state, out
     chunks = -(-length // size)
-    if chunks * size == length:
+    if size == 1:
+        run = lambda s, c: body(s)
+    elif chunks * size == length:
         run = lambda s, c: jax.lax.scan(lambda s, _: body(s), s, length=size)
     else:  # the last chunk is too long: its surplus steps do nothing
         silent = jax.eval_shape(body, state)[1]
@@ -96,6 +103,8 @@ def _chunked(body, state, length, size, wrap, report):
         return s, out
 
     state, out = jax.lax.scan(one, state, jnp.arange(chunks))
+    if size == 1:
+        return state, out
     return state, jax.tree.map(lambda x: x.reshape(chunks * size, *x.shape[2:])[:length], out)
 
 

@@ -15,7 +15,7 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     )
     nonfinite_state = (
         "The state became NaN or infinite. Usual causes: a step too large for the dynamics (reduce `dt`), or a "
-        "parameter outside its physical range. `solution.stats['first_nonfinite']` is the first saved entry affected."
+        "parameter outside its physical range. With `throw=False` the saved `ys` show where it began."
     )
     invalid_input = (
         "The initial state holds NaN or infinity, or the times decrease or are not finite; nothing was solved."

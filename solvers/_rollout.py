@@ -1,6 +1,5 @@
 """`rollout`: apply a simulator n times."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
 from ._loop import Recording
@@ -16,7 +15,7 @@ from ._progress import ticker
 from ._results import RESULTS
 from ._simulator import AbstractSimulator
 from ._solution import finish, Solution
-from ._tree import all_finite, difference, is_float, leaf_name, refuse_nonfinite
+from ._tree import all_finite, difference, leaf_name, refuse_nonfinite
 from ._types import State, strong
 
 _TICKS = 50  # per run: a host callback costs tens of microseconds
@@ -40,7 +39,7 @@ def rollout(
     - `n`: the number of steps, `save_every` of which lie between two saves; the initial state is not saved.
     - `observe`: what to keep of a state, e.g. `lambda s: s.energy`, so that trajectories need not be stored.
     - `adjoint`: how to differentiate: `Checkpointed()`, `Unrolled()`, `Forward()`, `Implicit()`.
-    - `throw`: raise if a state becomes NaN or infinite; otherwise look at `solution.result`.
+    - `throw`: raise if the last state is NaN or infinite; otherwise look at `solution.result`.
     - `progress`: show a progress bar; also from under `jit` and in notebooks.
 
     Returns a `Solution`: `ts` and `ys` have `n // save_every` entries; `state` is the last state.
@@ -74,31 +73,17 @@ def _run(simulator, state, n, save_every, observe, adjoint, tick):
         _check_step(simulator, state)
         raise
     saved = jnp.arange(1, n // save_every + 1) * save_every
-    first_bad = _first_nonfinite(ys, n // save_every)
-    # Everything that is saved includes the last state, unless the user chose what to observe.
-    broken = (first_bad >= 0) if observe is None else (first_bad >= 0) | ~all_finite(last)
     return Solution(
         ts=saved.astype(simulator.dt.dtype) * simulator.dt if isinstance(simulator, AbstractSimulator) else saved,
         ys=ys,
         state=last,
-        stats={"num_steps": jnp.asarray(n), "first_nonfinite": first_bad},
-        result=RESULTS.where(broken, RESULTS.nonfinite_state, result),
+        stats={"num_steps": jnp.asarray(n)},
+        result=RESULTS.where(all_finite(last), result, RESULTS.nonfinite_state),
     )
 
 
 def _whole_state(state: State) -> State:
     return state
-
-
-def _first_nonfinite(ys: PyTree, saves: int) -> Int[Array, ""]:
-    """The index of the first save with a NaN or an infinity; -1 if there is none."""
-    good = [jnp.isfinite(y).all(axis=tuple(range(1, y.ndim))) for y in jax.tree.leaves(ys) if is_float(y)]
-    if not good:
-        return jnp.asarray(-1)
-    first = jnp.min(
-        jnp.where(functools.reduce(jnp.logical_and, good), saves, jnp.arange(saves))
-    )  # argmin compiles longer
-    return jnp.where(first == saves, -1, first)
 
 
 def _check_counts(n: Any, save_every: Any) -> None:

@@ -6,10 +6,11 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._results import RESULTS
-from ._tree import is_concrete
+from ._tree import is_concrete, is_float
 from ._types import RealScalarLike, Scalar, State
 
 
@@ -70,7 +71,7 @@ def finish(solution: Solution, throw: bool) -> Solution:
     if not is_concrete(solution.result):
         return solution.result.error_if(solution, ~solution.succeeded)
     if _code(solution.result) not in (_code(RESULTS.successful), _code(RESULTS.event_occurred)):
-        raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution.stats)}")
+        raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution)}")
     return solution
 
 
@@ -79,5 +80,12 @@ def _code(result: Any) -> int:
     return int(value)
 
 
-def _readable(stats: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in stats.items() if value is not None)
+def _readable(solution: Solution) -> str:
+    """The counts, and the first saved entry that is not finite."""
+    facts = [f"{name} = {value}" for name, value in solution.stats.items()]
+    saved = [np.asarray(y) for y in jax.tree.leaves(solution.ys) if is_float(y) and y.ndim]
+    if saved and len({len(y) for y in saved}) == 1:
+        bad = np.any([~np.isfinite(y).reshape(len(y), -1).all(axis=1) for y in saved], axis=0)
+        if bad.any():
+            facts.append(f"first saved entry that is not finite = {int(np.argmax(bad))} of {len(bad)}")
+    return ", ".join(facts)

@@ -96,8 +96,7 @@ def test_a_broken_state_is_reported_as_a_value_and_raised_when_asked():
     grow = lambda factor, throw: rollout(lambda x: x * factor, 1.0, 400, throw=throw)
     solution = grow(10.0, False)
     assert solution.result == RESULTS.nonfinite_state
-    assert solution.stats["first_nonfinite"] == 308  # 1e309 is the first to overflow
-    with pytest.raises(RuntimeError, match="NaN or infinite"):
+    with pytest.raises(RuntimeError, match="NaN or infinite(.|\n)*not finite = 308 of 400"):  # 1e309 overflows
         grow(10.0, True)
     results = jax.vmap(lambda f: grow(f, False))(jnp.array([10.0, 1.0]))
     np.testing.assert_array_equal(results.succeeded, [False, True])
