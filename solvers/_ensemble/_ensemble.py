@@ -62,8 +62,8 @@ def ensemble(
     and neither does a batch size that was measured: another width is used only if it reproduced the results of the
     default one on a sample, bit for bit. With `batch_size=1` a result is bit for bit that of `jax.jit(fn)(member)`, the
     plain loop. Otherwise it is that of `jax.jit(jax.vmap(fn))`, which XLA rounds differently from the plain loop
-    (fused multiply-adds); matrix products whose kernel XLA chooses by size may differ in rounding from one explicit
-    `batch_size` to another.
+    (fused multiply-adds). One thing XLA decides by size: matrix products may round differently from one explicit
+    `batch_size` to another, and by position within a batch if `batch_size` is not a power of two.
 
     Raises `ValueError` or `TypeError` for inputs that are no ensemble, a wrong cost, an unusable executor or a store
     of something else. Cannot be called under `jit`, `vmap` or `grad`; `ensemble(jax.grad(fn), inputs)` can.
