@@ -75,31 +75,16 @@ def ensemble(
     devices = list(jax.local_devices() if devices is None else devices)
     results = Memory(members.n, family.outputs) if store is None else Store(store, fn, members, family)
     team = _Team(fn, members, family, devices, executor)
-    run = _Run(
-        members,
-        family,
-        team,
-        results,
-        tqdm(total=members.n, initial=int(results.done.sum()), unit="member", disable=not progress),
-    )
+    bar = tqdm(total=members.n, initial=int(results.done.sum()), unit="member", disable=not progress)
+    run = _Run(members, family, team, results, bar)
     try:
         plan = run.go(cost, batch_size)
     finally:
-        run.bar.close()
+        bar.close()
         results.close()
-    stats = {
-        "seconds": time.perf_counter() - start,
-        "compile_seconds": team.compile_seconds,
-        "workers": team.workers,
-        "units": run.units,
-        "batch_sizes": tuple(sorted(plan.lane_speed)),
-        "pilot": run.piloted,
-        "efficiency": run.useful / run.spent if run.spent else None,
-    }
-    values = family.outputs.rebuild(results.finish())
-    return EnsembleResult(
-        values=values, failed=results.failed, failures=dict(sorted(results.failures.items())), stats=stats
-    )
+    values, failures = family.outputs.rebuild(results.finish()), dict(sorted(results.failures.items()))
+    stats = {"seconds": time.perf_counter() - start} | run.stats(plan)
+    return EnsembleResult(values=values, failed=results.failed, failures=failures, stats=stats)
 
 
 def _check(fn: Any, batch_size: Any, devices: Any, executor: Any) -> None:
@@ -210,6 +195,17 @@ class _Run:
             left = np.flatnonzero(~self.results.done)
         self._finish(batches_of(left, predicted[left], plan.lane_speed, team.workers), None)
         return plan
+
+    def stats(self, plan: Tuned) -> dict[str, Any]:
+        """What is worth knowing about the run."""
+        return {
+            "compile_seconds": self.team.compile_seconds,
+            "workers": self.team.workers,
+            "units": self.units,
+            "batch_sizes": tuple(sorted(plan.lane_speed)),
+            "pilot": self.piloted,
+            "efficiency": self.useful / self.spent if self.spent else None,
+        }
 
     def _costs(self, cost: Any, plan: Tuned) -> np.ndarray:
         """What every member will cost, in any unit."""
