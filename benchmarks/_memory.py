@@ -25,7 +25,8 @@ def gradient_bytes(adjoint: AbstractAdjoint, n: int) -> int:
         return jnp.sum(jax.vmap(last)(y0))
 
     program = jax.jit(jax.grad(loss)).lower(jnp.array(2.0), y0).compile()
-    return program.memory_analysis().temp_size_in_bytes
+    analysis: Any = program.memory_analysis()
+    return analysis.temp_size_in_bytes
 
 
 def run() -> list[dict[str, Any]]:

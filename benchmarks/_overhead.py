@@ -51,8 +51,8 @@ def integrate_case(name: str, mu: float, solver: diffrax.AbstractSolver) -> list
         return lambda: integrate(system, Y0, TS, solver=solver).ys.q
 
     def theirs():
-        return lambda: (
-            diffrax.diffeqsolve(
+        def solve():
+            solution: Any = diffrax.diffeqsolve(
                 diffrax.ODETerm(system),
                 solver,
                 TS[0],
@@ -62,8 +62,10 @@ def integrate_case(name: str, mu: float, solver: diffrax.AbstractSolver) -> list
                 saveat=diffrax.SaveAt(ts=TS),
                 stepsize_controller=diffrax.PIDController(rtol=1e-6, atol=1e-8),
                 max_steps=100_000,
-            ).ys.q
-        )
+            )
+            return solution.ys.q
+
+        return solve
 
     return both(f"integrate {name}", "diffeqsolve", ours, theirs)
 

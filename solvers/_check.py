@@ -162,7 +162,8 @@ def _slopes(value, dynamic, k, direction, weights, outputs, steps) -> np.ndarray
     def rise(h):
         moved = np.asarray(leaves[k] + jax.numpy.asarray(h * direction, direction.dtype))
         there = value(jax.tree.unflatten(structure, [*leaves[:k], jax.numpy.asarray(moved), *leaves[k + 1 :]]))
-        change = [np.asarray(y, complex) - np.asarray(y0, complex) for y, y0 in zip(there, outputs, strict=True)]
+        with np.errstate(invalid="ignore"):
+            change = [np.asarray(y, complex) - np.asarray(y0, complex) for y, y0 in zip(there, outputs, strict=True)]
         return _contract(weights, change) / h
 
     return np.array([[rise(h), rise(-h)] for h in steps])
@@ -194,8 +195,9 @@ def _judge(name, forward, products, slopes, rounding, rtol) -> LeafGradient:
 
 def _extrapolate(central: np.ndarray, rounding: np.ndarray) -> tuple[float, float]:
     """The limit of central differences for h -> 0 and its error, from the two neighbors that agree best."""
-    finer = (16 * central[1:] - central[:-1]) / 15
-    errors = np.abs(np.diff(finer)) + rounding[2:]
+    with np.errstate(invalid="ignore"):
+        finer = (16 * central[1:] - central[:-1]) / 15
+        errors = np.abs(np.diff(finer)) + rounding[2:]
     errors = np.where(np.isfinite(errors), errors, np.inf)
     best = int(np.argmin(errors))
     return float(finer[best + 1]), float(errors[best])

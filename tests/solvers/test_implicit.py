@@ -58,7 +58,8 @@ def test_closed_form_jit_and_vmap():
 
 
 def test_a_point_that_is_no_solution_has_no_derivative():
-    run = lambda theta, n: rollout(lambda x: jnp.cos(theta * x), 0.5, n, save_every=n, adjoint=Implicit(), throw=False)
+    start = jnp.asarray(0.5)
+    run = lambda theta, n: rollout(lambda x: jnp.cos(theta * x), start, n, save_every=n, adjoint=Implicit(), throw=False)
     short = run(0.9, 4)
     assert short.result == RESULTS.not_converged
     with pytest.raises(RuntimeError, match="fixed point"):

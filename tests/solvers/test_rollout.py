@@ -81,7 +81,8 @@ def gradient_memory(adjoint, n):
         return jnp.sum(rollout(Decay(rate=rate, dt=1e-3), x, n, save_every=n, adjoint=adjoint, throw=False).state)
 
     program = jax.jit(jax.grad(loss)).lower(jnp.asarray(0.3), jnp.ones(256)).compile()
-    return program.memory_analysis().temp_size_in_bytes
+    analysis: Any = program.memory_analysis()
+    return analysis.temp_size_in_bytes
 
 
 def test_memory_of_the_gradient_grows_like_the_square_root():
