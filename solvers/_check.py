@@ -150,9 +150,9 @@ def _reverse(value, dynamic, weights) -> list[Any]:
 
 def _contract(weights, outputs) -> float:
     """The weighted sum in double precision (real part), whatever the dtype of the outputs."""
-    return float(
-        sum(np.sum(np.real(np.asarray(w, complex) * np.asarray(y))) for w, y in zip(weights, outputs, strict=True))
-    )
+    with np.errstate(invalid="ignore", over="ignore"):  # a large step of the ladder may overflow; it is then left out
+        products = [np.asarray(w, complex) * np.asarray(y) for w, y in zip(weights, outputs, strict=True)]
+        return float(sum(np.sum(np.real(product)) for product in products))
 
 
 def _slopes(value, dynamic, k, direction, weights, outputs, steps) -> np.ndarray:

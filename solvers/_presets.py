@@ -50,14 +50,8 @@ class StepwiseChord(optx.AbstractRootFinder):
         return self._chord.init(fn, y, args, options, f_struct, aux_struct, tags)
 
     def step(self, fn, y, args, options, state, tags):
-        """One iterate: y - J^-1 f(y), unless the iteration has diverged.
-
-        A stage far away would make the later stages overflow, and the derivative of the step, although it is rejected,
-        not finite.
-        """
-        new_y, new_state, aux = self._chord.step(fn, y, args, options, state, tags)
-        behaves = jnp.isfinite(new_state.diffsize) & (new_state.diffsize <= 2 * state.diffsize)
-        return jax.tree.map(lambda new, old: jnp.where(behaves, new, old), new_y, y), new_state, aux
+        """One iterate: y - J^-1 f(y)."""
+        return self._chord.step(fn, y, args, options, state, tags)
 
     def terminate(self, fn, y, args, options, state, tags):
         """Whether the iteration is over, and how it ended: sizes are in units of the tolerance, `rate` their ratio."""
@@ -74,5 +68,11 @@ class StepwiseChord(optx.AbstractRootFinder):
         return over | unsolved, optx.RESULTS.where(unsolved, state.result, verdict)
 
     def postprocess(self, fn, y, aux, args, options, state, tags, result):
-        """The root as it is."""
+        """The root; zero if there is none.
+
+        Such a step is rejected, but its derivative is computed. A diverged stage would make the later ones overflow
+        and the linear solves of the derivative fail; from a stage of zero they stay finite.
+        """
+        found = result == optx.RESULTS.successful
+        y = jax.tree.map(lambda leaf: jnp.where(found, leaf, 0), y)
         return self._chord.postprocess(fn, y, aux, args, options, state, tags, result)
