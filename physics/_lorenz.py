@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers._types import parameter
+from ..solvers import parameter
 from ._check import check_scalars, check_state
 from ._state import Real
 

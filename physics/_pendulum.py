@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers._types import parameter
+from ..solvers import parameter
 from ._check import check_positive, check_scalars, check_shape, check_state
 from ._state import Motion, Real, Reals
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 
-from ..solvers._types import parameter
+from ..solvers import parameter
 from ._check import check_positive, check_scalars, check_state
 from ._state import Motion, Real
 
