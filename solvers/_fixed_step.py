@@ -5,6 +5,9 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optimistix as optx
 from jaxtyping import PyTree
 
 from ._presets import nonstiff
@@ -20,7 +23,8 @@ class FixedStep(AbstractSimulator[TimeState]):
     a stage over (FSAL) evaluates it again.
 
     - `vector_field`: a function `f(t, y, args)`, called with `args = None`.
-    - `solver`: a diffrax solver, `nonstiff()` by default.
+    - `dt`: the step, a time.
+    - `solver`: a diffrax solver, `nonstiff()` by default. An implicit one whose equations cannot be solved gives NaN.
     """
 
     vector_field: Callable[..., PyTree]
@@ -29,16 +33,49 @@ class FixedStep(AbstractSimulator[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
+        if isinstance(self.solver, diffrax.AbstractERK):
+            y = self._explicit(state, self.solver.tableau)
+        else:
+            y = self._any(state)
+        return TimeState(t=state.t + self.dt, y=y)
+
+    def _explicit(self, state: TimeState, tableau: Any) -> PyTree:
+        """The stages one by one: diffrax's loop over them has both modes of differentiation only at 7 x the time."""
+        rows = [[], *tableau.a_lower]
+        times = [0.0, *tableau.c]
+        weights = [float(b) for b in tableau.b_sol]
+        used = max(i for i, b in enumerate(weights) if b != 0) + 1
+        stages: list[PyTree] = []
+        for row, c in zip(rows[:used], times[:used], strict=True):
+            y = _combine(state.y, self.dt, row, stages)
+            stages.append(self.vector_field(state.t + float(c) * self.dt, y, None))
+        return _combine(state.y, self.dt, weights[:used], stages)
+
+    def _any(self, state: TimeState) -> PyTree:
         term: Any = diffrax.ODETerm(self.vector_field)
         end = state.t + self.dt
-        solver = _differentiable(self.solver)
+        solver = _ready(self.solver, state.y)
         start = solver.init(term, state.t, end, state.y, None)
-        y, _, _, _, _ = solver.step(term, state.t, end, state.y, None, start, made_jump=True)
-        return TimeState(t=end, y=y)
+        y, _, _, _, result = solver.step(term, state.t, end, state.y, None, start, made_jump=True)
+        return jax.tree.map(lambda x: jnp.where(result == diffrax.RESULTS.successful, x, jnp.nan), y)
 
 
-def _differentiable(solver: diffrax.AbstractSolver) -> diffrax.AbstractSolver:
-    """The solver with its loop over stages in the form that has a forward and a reverse mode."""
-    if not isinstance(solver, diffrax.AbstractRungeKutta):
-        return solver
-    return eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda x: x is None)
+def _combine(y: PyTree, dt: Any, weights: Any, slopes: list[PyTree]) -> PyTree:
+    """y + dt sum_i weights_i slopes_i, in the dtype of y."""
+    terms = [(float(w), k) for w, k in zip(weights, slopes, strict=True) if w != 0]
+    if not terms:
+        return y
+    total = jax.tree.map(lambda *k: sum(w * x for (w, _), x in zip(terms, k, strict=True)), *[k for _, k in terms])
+    return jax.tree.map(lambda a, b: a + dt.astype(a.dtype) * b, y, total)
+
+
+def _ready(solver: Any, y: PyTree) -> Any:
+    """The solver with its stages in a loop that has both modes, and its equations solved to rounding."""
+    if isinstance(solver, diffrax.AbstractRungeKutta):
+        solver = eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda x: x is None)
+    if isinstance(solver, diffrax.AbstractImplicitSolver) and not eqx.is_array_like(solver.root_finder.rtol):
+        eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(y))
+        tolerances = (1e3 * eps, 1e3 * eps, optx.max_norm)
+        finder = lambda s: (s.root_finder.rtol, s.root_finder.atol, s.root_finder.norm)
+        solver = eqx.tree_at(finder, solver, tolerances)
+    return solver

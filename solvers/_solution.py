@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._results import RESULTS
-from ._tree import is_concrete, is_float
+from ._tree import is_concrete, is_float, is_number
 from ._types import RealScalarLike, Scalar, State
 
 
@@ -69,7 +69,8 @@ def finish(solution: Solution, throw: bool) -> Solution:
     if not throw:
         return solution
     if not is_concrete(solution.result):
-        return solution.result.error_if(solution, ~solution.succeeded)
+        numbers, keys = eqx.partition(solution, is_number)  # the check cannot be tied to a PRNG key
+        return eqx.combine(solution.result.error_if(numbers, ~solution.succeeded), keys)
     if _code(solution.result) not in (_code(RESULTS.successful), _code(RESULTS.event_occurred)):
         raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution)}")
     return solution

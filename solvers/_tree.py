@@ -27,6 +27,11 @@ def is_float(x: Any) -> bool:
     return eqx.is_inexact_array(x)
 
 
+def is_number(x: Any) -> bool:
+    """Whether `x` is an array of numbers, not of PRNG keys."""
+    return eqx.is_array(x) and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
+
+
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
     """Whether every float in every float leaf is finite."""
     # 0 x is NaN where x is not finite; sums of it fuse into one kernel, `isfinite(x).all()` per leaf compiles one each

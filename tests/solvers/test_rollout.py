@@ -4,10 +4,12 @@ import inspect
 import re
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 import pytest
 from kinax.solvers import (
     AbstractSimulator,
@@ -18,6 +20,7 @@ from kinax.solvers import (
     parameter,
     RESULTS,
     rollout,
+    stiff,
     TimeState,
     Unrolled,
 )
@@ -125,13 +128,23 @@ def test_progress_bar_reaches_the_end_from_under_jit_vmap_and_grad(capsys):
         assert "100%" in shown and re.search(r"1\.00k/1\.00k", shown)
 
 
-def test_fixed_step_is_the_solver():
-    import diffrax
+SOLVERS = [diffrax.Heun(), diffrax.Tsit5(), diffrax.Dopri8(), stiff()]
 
-    simulator = FixedStep(vector_field=lambda t, y, args: -y, dt=0.1, solver=diffrax.Heun())
-    solution = rollout(simulator, TimeState(t=jnp.asarray(0.0), y=jnp.asarray(1.0)), 10)
-    np.testing.assert_allclose(solution.ys.y, (1 - 0.1 + 0.005) ** np.arange(1, 11), rtol=1e-14)
-    np.testing.assert_allclose(solution.ys.t, solution.ts, rtol=1e-14)
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: type(solver).__name__)
+def test_fixed_step_is_the_solver(solver):
+    field = lambda t, y, args: {"x": -y["x"] * jnp.cos(3 * t)}
+    start = TimeState(t=jnp.asarray(0.2), y={"x": jnp.asarray([1.0, 2.0])})
+    solution = rollout(FixedStep(vector_field=field, dt=0.1, solver=solver), start, 10)
+    ts = 0.2 + 0.1 * np.arange(11)
+    if isinstance(solver, diffrax.Kvaerno5):
+        solver = diffrax.Kvaerno5(root_finder=optx.Newton(1e-12, 1e-12))
+    term, steps, saveat = diffrax.ODETerm(field), diffrax.StepTo(ts=jnp.asarray(ts)), diffrax.SaveAt(steps=True)
+    peer = diffrax.diffeqsolve(
+        term, solver, 0.2, ts[-1], None, start.y, stepsize_controller=steps, saveat=saveat, max_steps=10
+    )
+    np.testing.assert_allclose(solution.ys.y["x"], jax.tree.leaves(peer.ys)[0], rtol=1e-12)
+    np.testing.assert_allclose(solution.ys.t, ts[1:], rtol=1e-14)
 
 
 BAD = {
