@@ -17,8 +17,7 @@ _FEW = 4  # saves
 class Recording(eqx.Module):
     """What `rollout` asks of a loop: `saves` observations, one every `save_every` steps.
 
-    `tick(k)` is to be called now and then with the number of steps done, at least every `tick_every` steps; `None` if
-    nobody listens.
+    `tick(k)` is to be called about every `tick_every` steps with the number of steps done; `None` if nobody listens.
     """
 
     observe: Callable[[Any], PyTree]
@@ -32,10 +31,13 @@ class Recording(eqx.Module):
         """The number of steps in all."""
         return self.saves * self.save_every
 
-    def report(self, steps_done: Any) -> None:
-        """Tell the listener, if there is one."""
-        if self.tick is not None:
-            self.tick(steps_done)
+    def report(self, before: Any, after: Any) -> None:
+        """Tell the listener, if there is one and a multiple of `tick_every` (or the end) was reached on the way."""
+        if self.tick is None:
+            return
+        due = (after // self.tick_every > before // self.tick_every) | (after == self.steps)
+        tick = self.tick
+        jax.lax.cond(due, lambda steps: tick(steps), lambda steps: None, after)  # the module itself cannot be hashed
 
 
 def scan_in_chunks(
@@ -60,14 +62,14 @@ def scan_in_chunks(
             s, _ = step(s) if every == 1 else jax.lax.scan(lambda s, _: step(s), s, length=every)
             return s, recording.observe(s)
 
-        report = lambda saves_done: recording.report(saves_done * every)
+        report = lambda before, after: recording.report(before * every, after * every)
         saves = chunk // every
         if saves < _FEW:  # a chunk of one save: memory is still within twice the optimum, and there is a loop less
             saves = 1
         return _chunked(save, state, recording.saves, saves, wrap, report)
 
     def save_after_chunks(s, k):
-        report = lambda steps_done: recording.report(k * every + steps_done)
+        report = lambda before, after: recording.report(k * every + before, k * every + after)
         s, _ = _chunked(step, s, every, chunk, wrap, report)
         return s, recording.observe(s)
 
@@ -79,7 +81,7 @@ def _chunked(body, state, length, size, wrap, report):
     size = _near_divisor(length, size)
     if size >= length:
         state, out = jax.lax.scan(lambda s, _: body(s), state, length=length)
-        report(jnp.asarray(length))
+        report(jnp.asarray(0), jnp.asarray(length))
         return state, out
     chunks = -(-length // size)
     if size == 1:
@@ -99,7 +101,7 @@ def _chunked(body, state, length, size, wrap, report):
 
     def one(s, c):
         s, out = run(s, c)
-        report(jnp.minimum((c + 1) * size, length))
+        report(c * size, jnp.minimum((c + 1) * size, length))
         return s, out
 
     state, out = jax.lax.scan(one, state, jnp.arange(chunks))
