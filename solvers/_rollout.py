@@ -7,7 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import PyTree
+import numpy as np
+from jaxtyping import Array, PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
 from ._loop import Recording
@@ -15,7 +16,7 @@ from ._progress import ticker
 from ._results import RESULTS
 from ._simulator import AbstractSimulator
 from ._solution import finish, Solution
-from ._tree import all_finite, difference, leaf_name, refuse_nonfinite
+from ._tree import all_finite, difference, is_concrete, is_float, leaf_name, refuse_nonfinite
 from ._types import State, strong
 
 _TICKS = 50  # per run: a host callback costs tens of microseconds
@@ -52,8 +53,28 @@ def rollout(
     _refuse_other_than_arrays(state)
     refuse_nonfinite(state, "state")
     tick = ticker(n) if progress else None
-    solution = _run(simulator, state, n, save_every, observe, adjoint, tick)
+    last, ys, result = _run(simulator, state, n, save_every, observe, adjoint, tick)
+    # What follows is not worth compiling: it would add a third to the first call of a small simulator.
+    if throw and is_concrete(last):
+        finite = all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(last) if is_float(x))
+        result = result if finite else RESULTS.nonfinite_state
+    else:
+        result = RESULTS.where(all_finite(last), result, RESULTS.nonfinite_state)
+    solution = Solution(
+        ts=_times(simulator, n, save_every), ys=ys, state=last, stats={"num_steps": np.asarray(n)}, result=result
+    )
     return finish(solution, throw)
+
+
+def _times(simulator: Callable[[State], State], n: int, save_every: int) -> Array:
+    """Steps done at each save, times `dt` if the simulator has one."""
+    steps = np.arange(save_every, n + 1, save_every)
+    if not isinstance(simulator, AbstractSimulator):
+        return jnp.asarray(steps)
+    if not is_concrete(simulator.dt):
+        return jnp.asarray(steps, simulator.dt.dtype) * simulator.dt
+    dt = np.asarray(simulator.dt)
+    return jnp.asarray(steps.astype(dt.dtype) * dt)
 
 
 @eqx.filter_jit
@@ -68,18 +89,10 @@ def _run(simulator, state, n, save_every, observe, adjoint, tick):
         tick_every=tick_every,
     )
     try:
-        last, ys, result = adjoint.run(simulator, state, recording)
+        return adjoint.run(simulator, state, recording)
     except TypeError:  # JAX's words for a state that changes are hard to read: find the leaf, if that is the reason
         _check_step(simulator, state)
         raise
-    saved = jnp.arange(1, n // save_every + 1) * save_every
-    return Solution(
-        ts=saved.astype(simulator.dt.dtype) * simulator.dt if isinstance(simulator, AbstractSimulator) else saved,
-        ys=ys,
-        state=last,
-        stats={"num_steps": jnp.asarray(n)},
-        result=RESULTS.where(all_finite(last), result, RESULTS.nonfinite_state),
-    )
 
 
 def _whole_state(state: State) -> State:
