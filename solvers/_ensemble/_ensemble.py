@@ -42,7 +42,8 @@ def ensemble(
     Under `vmap` every lane waits for the slowest. Here members are sorted by cost and run in batches of like cost,
     dearest first, on every core and device, each working on its own.
 
-    - `fn`: any function of one member, `member -> PyTree of arrays`. It may be an Equinox module.
+    - `fn`: any function of one member, `member -> PyTree of arrays`. What it closes over is read when it is first
+      traced, as under `jax.jit`; pass an `eqx.Module` for values that change.
     - `inputs`: a PyTree whose leaves have the members along their leading axis. Typed PRNG keys are leaves too.
     - `cost`: what predicts the time of a member: an array of shape `(n,)` or a function of one member, in any unit;
       or `Pilot(...)`, which measures a sample. None means `Pilot()` if `fn` contains a loop whose length depends on
@@ -56,7 +57,8 @@ def ensemble(
     - `progress`: show a bar.
 
     A member has failed if a `RESULTS` item in its output is neither `successful` nor `event_occurred`, if a float in
-    its output is NaN, or if its evaluation raised. Failures are recorded, not raised, and never spread to others.
+    its output is NaN (the padding of a `Solution`'s `ts` apart), or if its evaluation raised. Failures are recorded,
+    not raised, and never spread to others.
 
     **Same numbers.** Order, cost, devices, cores, executor, store and resumption never change a bit of the result,
     and neither does a batch size that was measured: another width is used only if it reproduced the results of the

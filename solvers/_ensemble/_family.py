@@ -96,7 +96,7 @@ class Program:
             count, moved = jax.device_put((np.int32(batches), stacked), self.device)
             outputs = self._compiled(count, parameters, moved)
         fetched = [np.asarray(out) for out in outputs]
-        return [out.reshape((-1,) + out.shape[2:])[:m] for out in fetched]
+        return [out.reshape((out.shape[0] * out.shape[1], *out.shape[2:]))[:m] for out in fetched]
 
 
 class Family:
@@ -190,9 +190,9 @@ class Family:
     def fingerprint(self, fn: Callable[..., Any]) -> str:
         """A digest of the traced computation and its constants: the same for the same formula and parameters."""
         digest = hashlib.sha256(without_addresses(str(self._trace.jaxpr)).encode())
-        for constant in [*self._trace.consts, *parameters_of(fn)]:
-            data = jax.random.key_data(constant) if is_key(constant) else constant
-            digest.update(np.ascontiguousarray(np.asarray(data)).tobytes())
+        digest.update(_digest_of(self._trace, {}))
+        for parameter in parameters_of(fn):
+            digest.update(_bytes_of(parameter))
         return digest.hexdigest()
 
 
@@ -209,7 +209,9 @@ def family_of(fn: Callable[..., Any], members: Members) -> Family:
     dynamic, static = eqx.partition(fn, eqx.is_array)
     static_leaves, treedef = jax.tree.flatten(static)
     shapes = tuple((np.shape(leaf), str(_dtype(leaf))) for leaf in jax.tree.leaves(dynamic))
-    key = (tuple(static_leaves), treedef, shapes, members.signature, jax_settings())
+    # 1, 1.0 and True are equal, as are 0.0 and -0.0, but they give different programs
+    kinds = tuple((type(leaf), repr(leaf) if isinstance(leaf, float | complex) else "") for leaf in static_leaves)
+    key = (tuple(static_leaves), kinds, treedef, repr(treedef), shapes, members.signature, jax_settings())
     try:
         known = _families.get(key)
     except TypeError:  # something static in `fn` cannot be hashed
@@ -267,8 +269,39 @@ def _has_while(jaxpr: Any) -> bool:
     for equation in jaxpr.eqns:
         if equation.primitive.name == "while":
             return True
-        for inner in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns") and _has_while(inner):
-                return True
+        if any(hasattr(inner, "eqns") and _has_while(inner) for inner in _params_of(equation)):
+            return True
     return False
+
+
+def _params_of(equation: Any) -> list[Any]:
+    """What an equation carries beside its operands, jaxprs whole."""
+    return jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
+
+
+def _digest_of(jaxpr: Any, known: dict[int, bytes]) -> bytes:
+    """A digest of the constants of a jaxpr and of all jaxprs within it, whose text shows only their shapes.
+
+    By content, and once per jaxpr: whether two equations share one depends on JAX's caches.
+    """
+    if id(jaxpr) in known:
+        return known[id(jaxpr)]
+    digest = hashlib.sha256()
+    for constant in getattr(jaxpr, "consts", ()):
+        digest.update(_bytes_of(constant))
+    for equation in jaxpr.eqns:
+        for operand in equation.invars:
+            if isinstance(operand, jax.extend.core.Literal):
+                digest.update(_bytes_of(operand.val))
+        for inner in _params_of(equation):
+            if hasattr(inner, "eqns"):
+                digest.update(_digest_of(inner, known))
+            elif hasattr(inner, "__array__"):
+                digest.update(_bytes_of(inner))
+    known[id(jaxpr)] = digest.digest()
+    return known[id(jaxpr)]
+
+
+def _bytes_of(constant: Any) -> bytes:
+    array = np.asarray(jax.random.key_data(constant) if is_key(constant) else constant)
+    return f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()

@@ -48,7 +48,7 @@ class Members:
     def signature(self) -> tuple[Any, ...]:
         """All that a program for one member depends on, hashable."""
         kinds = tuple((leaf.one.shape, str(leaf.one.dtype), leaf.key_impl) for leaf in self.leaves)
-        return (self.treedef, kinds)
+        return (self.treedef, repr(self.treedef), kinds)  # static parts 1 and 1.0 are equal, their texts are not
 
     def fingerprint(self) -> str:
         """A digest of structure and values: equal inputs, and only those, have the same."""

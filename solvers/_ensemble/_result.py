@@ -77,8 +77,11 @@ def failures_in(
 ) -> dict[int, str]:
     """Why members failed: their evaluation raised, a `RESULTS` item says so, or a float is NaN.
 
-    `raised` counts within the unit; the answer is by index of member.
+    The NaN with which the times of a `Solution` are padded are none of these. `raised` counts within the unit; the
+    answer is by index of member.
     """
+    stems = [leaf.name.rpartition(".result") for leaf in outputs if leaf.outcomes is not None]
+    times = {f"{stem}.ts" for stem, found, _ in stems if found}
     why = dict(raised)
     for leaf, array in zip(outputs, arrays, strict=True):
         if leaf.outcomes is None:
@@ -88,7 +91,7 @@ def failures_in(
             first = codes[position][~_accepted(leaf.outcomes, codes[position])][0]
             why.setdefault(int(position), f"{leaf.name}: {_message(leaf.outcomes, first)}")
     for leaf, array in zip(outputs, arrays, strict=True):
-        if jnp.issubdtype(array.dtype, jnp.inexact):
+        if jnp.issubdtype(array.dtype, jnp.inexact) and leaf.name not in times:
             for position in np.flatnonzero(np.isnan(array.reshape(len(indices), -1)).any(axis=1)):
                 why.setdefault(int(position), f"{leaf.name} contains NaN")
     return {int(indices[position]): message for position, message in why.items()}

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import ensemble, integrate, Pilot, RESULTS
+from kinax.solvers import ensemble, integrate, pad_times, Pilot, RESULTS
 
 
 def relax(member):
@@ -109,6 +109,45 @@ def test_a_measured_width_changes_no_bit(monkeypatch):
     assert 64 in measured[-1].stats["batch_sizes"] and len(measured[-1].stats["batch_sizes"]) == 4
 
 
+class Static(eqx.Module):
+    factor: object = eqx.field(static=True)
+
+    def __call__(self, x):
+        return jnp.asarray(self.factor)
+
+
+class Leaf(eqx.Module):
+    factor: object  # not an array: a part of the program
+
+    __call__ = Static.__call__
+
+
+class Tagged(eqx.Module):
+    x: jax.Array
+    factor: object = eqx.field(static=True)
+
+
+def read_factor(member):
+    return jnp.asarray(member.factor)
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        lambda factor, x: ensemble(Static(factor), x, batch_size=2),
+        lambda factor, x: ensemble(Leaf(factor), x, batch_size=2),
+        lambda factor, x: ensemble(read_factor, Tagged(x=x, factor=factor), batch_size=2),
+    ],
+)
+def test_equal_is_not_the_same(evaluate):
+    x = jnp.arange(1, 4)
+    for factor in (1, 1.0, True, 0.0, -0.0):
+        result = evaluate(factor, x)
+        expected = np.full(3, factor, jnp.asarray(factor).dtype)
+        np.testing.assert_array_equal(result.values, expected, strict=True)
+        np.testing.assert_array_equal(np.signbit(1.0 * result.values), np.signbit(1.0 * expected))
+
+
 class Decay(eqx.Module):
     rate: jax.Array
 
@@ -155,6 +194,21 @@ def test_nan_is_a_failure_and_an_event_is_not():
     result = ensemble(lambda x: {"root": jnp.sqrt(x), "count": 3}, np.array([4.0, -1.0, 9.0]))
     assert result.failures == {1: "['root'] contains NaN"}
     np.testing.assert_array_equal(result.values["count"], [3, 3, 3])
+
+
+def test_padded_times_are_no_failure():
+    ts = pad_times([[0.0, 1.0], [0.0, 0.5, 1.0], [0.0, 1.0]])
+    members = {"ts": ts, "rate": np.array([1.0, 2.0, np.nan])}
+
+    def solve(member):
+        solution = integrate(Decay(rate=member["rate"]), jnp.asarray(1.0), member["ts"], max_steps=40, throw=False)
+        return {"run": solution, "log": jnp.log(member["rate"] - 1.5)}
+
+    runs = ensemble(lambda member: solve(member)["run"], members, batch_size=2)
+    np.testing.assert_array_equal(np.isnan(runs.values.ts), np.isnan(ts))
+    assert sorted(runs.failures) == [2]
+    both = ensemble(solve, members, batch_size=2)  # another NaN still counts
+    assert sorted(both.failures) == [0, 2] and both.failures[0] == "['log'] contains NaN"
 
 
 def test_keys_modules_and_structure():

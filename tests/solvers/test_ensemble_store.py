@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import ensemble, read_store
+from kinax.solvers import ensemble, integrate, read_store
 
 WORKER = pathlib.Path(__file__).parent / "ensemble_worker.py"
 _spec = importlib.util.spec_from_file_location("ensemble_worker", WORKER)
@@ -38,6 +38,15 @@ def test_stream_to_disk_and_read_back(tmp_path):
     assert held.done.all() and not held.failed.any() and "50 of 50 members done" in repr(held)
     np.testing.assert_array_equal(held.values["['y']"], plain.values["y"])
     assert ensemble(wave, MEMBERS, batch_size=4, store=tmp_path / "run", devices=ONE).stats["units"] == 0
+
+
+def test_a_leaf_without_elements(tmp_path):
+    fn = lambda x: {"x": 2 * x, "none": jnp.zeros(0), "nowhere": jnp.zeros((3, 0))}
+    for store in (None, tmp_path / "run", tmp_path / "run"):
+        result = ensemble(fn, MEMBERS["x"], batch_size=4, store=store, devices=ONE)
+        np.testing.assert_array_equal(result.values["x"], 2 * MEMBERS["x"])
+        assert result.values["none"].shape == (50, 0) and result.values["nowhere"].shape == (50, 3, 0)
+        assert not result.failed.any()
 
 
 class Interrupting:
@@ -114,3 +123,24 @@ def test_a_store_of_something_else_is_refused(tmp_path):
         ensemble(wave, members, store=tmp_path / "other", devices=ONE)
     with pytest.raises(ValueError, match="is not a store of `ensemble`"):
         read_store(tmp_path / "nothing")
+
+
+def solved(rate):
+    ts = jnp.array([0.0, 1.0])
+    return lambda y: integrate(lambda t, y, args: -jnp.sum(rate) * y, y, ts, throw=False).ys[-1]
+
+
+def scanned(rate):
+    return lambda y: jax.lax.scan(lambda y, _: (jax.jit(lambda y: y * jnp.sum(rate))(y), None), y, length=2)[0]
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+@pytest.mark.parametrize("make", [solved, scanned])
+def test_a_constant_of_an_inner_program_is_part_of_the_function(tmp_path, make, shape):
+    y = np.ones(3)
+    first = ensemble(make(jnp.full(shape, 1.0)), y, store=tmp_path, batch_size=2, devices=ONE)
+    with pytest.raises(ValueError, match="computed something else"):
+        ensemble(make(jnp.full(shape, 2.0)), y, store=tmp_path, batch_size=2, devices=ONE)
+    again = ensemble(make(jnp.full(shape, 1.0)), y, store=tmp_path, batch_size=2, devices=ONE)
+    assert again.stats["units"] == 0
+    np.testing.assert_array_equal(again.values, first.values)
