@@ -72,6 +72,8 @@ class Checkpointed(AbstractAdjoint):
             wrap = ft.partial(jax.checkpoint, prevent_cse=False)
             out = scan_in_chunks(simulator, state, recording, math.isqrt(recording.steps), wrap)
         else:
+            if recording.tick is not None:
+                raise ValueError("A progress bar needs Checkpointed() without a number of checkpoints.")
             out = _binomial(simulator, state, recording, self.checkpoints)
         return *out, RESULTS.successful
 

@@ -8,11 +8,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._adjoint import AbstractAdjoint
 from ._loop import scan_in_chunks
 from ._results import RESULTS
+from ._types import strong
 
 
 class Implicit(AbstractAdjoint):
@@ -26,7 +28,8 @@ class Implicit(AbstractAdjoint):
       solution with respect to `args` and to whatever arrays `fn` closes over or holds as leaves.
 
     A point that is no solution gets a NaN derivative, never a wrong one: when differentiating, the distance to the
-    solution is estimated by a Newton step and must be at most `atol + rtol |x|`.
+    solution is estimated by a Newton step and must be at most `atol + rtol |x|`. So does a solution that is not
+    isolated (a conserved quantity, a double root): the Jacobian must give back a random vector.
 
     - `linear_solver`: any lineax solver; an iterative one for large systems.
     """
@@ -45,13 +48,15 @@ class Implicit(AbstractAdjoint):
         frozen = jax.tree.map(lambda x: constant(x) if eqx.is_inexact_array(x) else x, simulator)
         last, _ = scan_in_chunks(frozen, jax.tree.map(constant, state), recording, recording.steps, lambda f: f)
         moving, fixed = eqx.partition(last, eqx.is_inexact_array)
+        if not jax.tree.leaves(moving):
+            raise ValueError("Implicit() needs a state with float leaves: nothing else has a derivative.")
 
         def step(x, _):
             return eqx.filter(simulator(eqx.combine(x, fixed)), eqx.is_inexact_array)
 
         arrived = _close(_minus(step(moving, None), moving), moving, self.rtol, self.atol)
         last = eqx.combine(self.fixed_point(step, moving), fixed)
-        ys = jax.tree.map(lambda y: y[None], recording.observe(last))
+        ys = jax.tree.map(lambda y: jnp.asarray(y)[None], recording.observe(last))
         return last, ys, RESULTS.where(arrived, RESULTS.successful, RESULTS.not_converged)
 
     def for_diffrax(self):
@@ -71,6 +76,7 @@ class Implicit(AbstractAdjoint):
         return self._attach(fn, x, args)
 
     def _attach(self, residual, x, args):
+        x, args = jax.tree.map(_as_array, (x, args))
         x = jax.tree.map(jax.lax.stop_gradient, x)
         residual = eqx.filter_closure_convert(residual, x, args)
         return _solution(x, (residual, args), self)
@@ -100,8 +106,16 @@ def _solution_jvp(primals, tangents):
     solve = lambda v: lx.linear_solve(operator, v, rule.linear_solver, throw=False).value
     value, change = eqx.filter_jvp(residual_at, (moving,), (tangent,))
     correction = jax.lax.stop_gradient(solve(value))
-    trust = jnp.where(_close(correction, x, rule.rtol, rule.atol), -1.0, jnp.nan)
+    probe = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(0), leaf.shape, leaf.dtype), x)
+    regained = jax.lax.stop_gradient(solve(operator.mv(probe)))
+    regular = _close(_minus(regained, probe), probe, 1e-3, 0.0)
+    trust = jnp.where(_close(correction, x, rule.rtol, rule.atol) & regular, -1.0, jnp.nan)
     return x, solve(jax.tree.map(lambda d: trust.astype(d.dtype) * d, change))
+
+
+def _as_array(x: Any) -> Any:
+    """Python's and NumPy's floats as arrays, so that they may be differentiated."""
+    return strong(jnp.asarray(x) if isinstance(x, float | complex | np.ndarray | np.generic) else x)
 
 
 def _minus(a: PyTree, b: PyTree) -> PyTree:

@@ -15,7 +15,7 @@ from ._presets import nonstiff
 from ._results import RESULTS
 from ._solution import finish, Solution, TimeState
 from ._stall import finite_rms_norm, StallGuard
-from ._times import check_times, save_times
+from ._times import as_times, check_times, save_times
 from ._tree import all_finite, difference, is_concrete, is_float, refuse_nonfinite, refuse_other_than_floats
 from ._types import inexact_asarray, RealScalarLike, Scalar, strong
 
@@ -51,6 +51,7 @@ def integrate(
     - `solver`: `nonstiff()` (default), `stiff()`, or any diffrax solver.
     - `rtol`, `atol`: tolerances of the local error; the error at the end is usually 1 to 100 times as large.
     - `dt0`: the first step, or the step of `stepsize_controller=diffrax.ConstantStepSize()`.
+    - `args`: passed to `vector_field`; a Python number in it is compiled in, an array is not.
     - `adjoint`: `Checkpointed()` (default; reverse mode), `Forward()` (forward mode), `Unrolled()` (both, slower), or
       one of diffrax's.
     - `events`: a `diffrax.Event`; it ends the solve, `solution.state.t` is when, later `ys` are infinite.
@@ -61,10 +62,13 @@ def integrate(
     """
     y0 = jax.tree.map(inexact_asarray, y0)
     refuse_nonfinite(y0, "y0")
-    times = inexact_asarray(ts) if isinstance(ts, jax.Array) else jnp.asarray(np.asarray(ts), _time_dtype(y0))
+    times = as_times(ts, _time_dtype(y0))
+    t0, dt0 = (None if time is None else jnp.asarray(time, times.dtype) for time in (t0, dt0))
     check_times(times, t0)
-    if is_concrete((rtol, atol)) and (rtol <= 0 or atol < 0):
+    if is_concrete((rtol, atol)) and not (rtol > 0 and atol >= 0):
         raise ValueError(f"Tolerances must be positive, not rtol = {rtol}, atol = {atol}.")
+    if dt0 is not None and is_concrete(dt0) and not dt0 > 0:
+        raise ValueError(f"dt0 must be positive, not {dt0}.")
     machinery = _Machinery(
         solver=solver,
         controller=stepsize_controller,
@@ -132,12 +136,12 @@ def _solve(
     )
     if plain or limited:
         saved_ts, saved_ys = inner.ts, inner.ys
-        end_t, end_y = times.t1, jax.tree.map(lambda y: y[-1], inner.ys)
+        end_t, end_y = inner.ts[-1], jax.tree.map(lambda y: y[-1], inner.ys)  # pyright: ignore
     else:
         (saved_ts, end_ts), (saved_ys, end_ys) = inner.ts, inner.ys  # pyright: ignore[reportGeneralTypeIssues]
         end_t, end_y = end_ts[0], jax.tree.map(lambda y: y[0], end_ys)
     stalled_at = inner.controller_state[1] if guarded else jnp.asarray(jnp.inf, times.t1.dtype)  # pyright: ignore
-    verdict = RESULTS.where(jnp.isfinite(stalled_at), RESULTS.stalled, RESULTS.promote(inner.result))
+    verdict = RESULTS.where(stalled_at < times.t1, RESULTS.stalled, RESULTS.promote(inner.result))
     return Solution(
         ts=times.restore(saved_ts) if machinery.saveat is None else saved_ts,  # pyright: ignore[reportArgumentType]
         ys=saved_ys,

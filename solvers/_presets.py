@@ -58,8 +58,9 @@ class StepwiseChord(optx.AbstractRootFinder):
         size = state.diffsize
         rate = size / state.diffsize_prev
         remaining = size * rate / (1 - rate)
-        # A correction that no longer shrinks although it is negligible has met the rounding errors.
-        converged = (size == 0) | jnp.where(rate < 1, remaining < self.kappa, size < self.kappa)
+        # Rounding alone makes corrections of eps / rtol; one that no longer shrinks and is as small has met it.
+        kappa = jnp.maximum(self.kappa, 10 * jnp.finfo(size.dtype).eps / self.rtol)
+        converged = (size == 0) | jnp.where(rate < 1, remaining < kappa, size < kappa)
         diverged = ~converged & ~(rate <= 2)
         verdict = optx.RESULTS.where(diverged, optx.RESULTS.nonlinear_divergence, optx.RESULTS.successful)
         unsolved = state.result != optx.RESULTS.successful

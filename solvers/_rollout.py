@@ -43,12 +43,15 @@ def rollout(
     - `throw`: raise if the last state is NaN or infinite; otherwise look at `solution.result`.
     - `progress`: show a progress bar; also from under `jit` and in notebooks.
 
-    Returns a `Solution`: `ts` and `ys` have `n // save_every` entries; `state` is the last state.
+    Returns a `Solution`: `ts` (since the start) and `ys` have `n // save_every` entries; `state` is the last state.
     Raises ValueError for input that cannot be right, RuntimeError if the run fails and `throw`.
     """
     if not callable(simulator):
         raise ValueError(f"simulator must be a callable state -> state, not {simulator!r}.")
+    if not isinstance(adjoint, AbstractAdjoint):
+        raise ValueError(f"adjoint must be one of kinax's (Checkpointed(), Unrolled(), ...), not {adjoint!r}.")
     _check_counts(n, save_every)
+    n, save_every = int(n), int(save_every)
     state = jax.tree.map(lambda x: x if eqx.is_array(x) or not eqx.is_array_like(x) else jnp.asarray(x), state)
     _refuse_other_than_arrays(state)
     refuse_nonfinite(state, "state")
@@ -73,7 +76,7 @@ def _times(simulator: Callable[[State], State], n: int, save_every: int) -> Arra
         return jnp.asarray(steps)
     if not is_concrete(simulator.dt):
         return jnp.asarray(steps, simulator.dt.dtype) * simulator.dt
-    dt = np.asarray(simulator.dt)
+    dt = np.asarray(strong(jnp.asarray(simulator.dt)))
     return jnp.asarray(steps.astype(dt.dtype) * dt)
 
 
@@ -90,7 +93,10 @@ def _run(simulator, state, n, save_every, observe, adjoint, tick):
     )
     try:
         return adjoint.run(simulator, state, recording)
-    except TypeError:  # JAX's words for a state that changes are hard to read: find the leaf, if that is the reason
+    except (
+        TypeError,
+        ValueError,
+    ):  # JAX's words for a state that changes are hard to read: find the leaf, if that is the reason
         _check_step(simulator, state)
         raise
 
@@ -101,7 +107,7 @@ def _whole_state(state: State) -> State:
 
 def _check_counts(n: Any, save_every: Any) -> None:
     for name, value in (("n", n), ("save_every", save_every)):
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise ValueError(f"{name} must be an integer known before compilation, not {value!r}.")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}.")

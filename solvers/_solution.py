@@ -24,10 +24,11 @@ class TimeState(eqx.Module):
 class Solution(eqx.Module, Generic[State]):
     """The outcome of a run.
 
-    - `ts`: the times of `ys`, first axis time.
+    - `ts`: the times of `ys`, first axis time; for `rollout` the time since its start.
     - `ys`: the saved states (or what `observe` made of them), stacked along a new first axis.
-    - `state`: the last state; give it to the next call to continue. For `integrate` a `TimeState(t, y)`: the time
-      that was really reached, which is an event's time if one ended the run.
+    - `state`: the last state; give it to the next call to continue. For `integrate` a `TimeState(t, y)`: the end, or
+      where an event ended the run. After a failure `t` is the time of a stall, or infinite, and `y` is infinite
+      unless `saveat` or `events` was given.
     - `stats`: counts, such as `num_steps`.
     - `result`: a `RESULTS` member; `successful` has an empty message.
     - `interpolation`, `event_mask`: as in diffrax, if asked for.
@@ -57,6 +58,10 @@ class Solution(eqx.Module, Generic[State]):
             )
         first, last = self.interpolation.t0, self.interpolation.t1
         t = jnp.asarray(t, jnp.result_type(last))
+        if t.ndim:
+            raise ValueError(
+                f"evaluate takes one time, not an array of shape {t.shape}; use jax.vmap(solution.evaluate)."
+            )
         outside = (t < first) | (t > last)
         if is_concrete((t, first, last)) and bool(outside):
             raise ValueError(f"t = {t} is outside the range that was integrated, [{first}, {last}].")
@@ -70,10 +75,31 @@ def finish(solution: Solution, throw: bool) -> Solution:
         return solution
     if not is_concrete(solution.result):
         numbers, keys = eqx.partition(solution, is_number)  # the check cannot be tied to a PRNG key
-        return eqx.combine(solution.result.error_if(numbers, ~solution.succeeded), keys)
+        numbers = solution.result.error_if(numbers, ~solution.succeeded)
+        floats, others = eqx.partition(numbers, is_float)
+        return eqx.combine(_nan_derivative(floats, ~solution.succeeded), others, keys)
     if _code(solution.result) not in (_code(RESULTS.successful), _code(RESULTS.event_occurred)):
         raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution)}")
     return solution
+
+
+@eqx.filter_custom_jvp
+def _nan_derivative(tree: PyTree, failed: Bool[Array, "..."]) -> PyTree:
+    """`tree`, with a NaN derivative where the run failed.
+
+    A program that computes a derivative alone drops the values, and the check that would raise with them.
+    """
+    del failed
+    return tree
+
+
+@_nan_derivative.def_jvp
+def _nan_derivative_jvp(primals, tangents):
+    tree, failed = primals
+    tangent, _ = tangents
+    factor = jnp.where(failed, jnp.nan, 1.0)
+    scale = lambda t: None if t is None else t * factor.astype(t.dtype)
+    return tree, jax.tree.map(scale, tangent, is_leaf=lambda t: t is None)
 
 
 def _code(result: Any) -> int:
@@ -83,8 +109,8 @@ def _code(result: Any) -> int:
 
 def _readable(solution: Solution) -> str:
     """The counts, and the first saved entry that is not finite."""
-    facts = [f"{name} = {value}" for name, value in solution.stats.items()]
-    saved = [np.asarray(y) for y in jax.tree.leaves(solution.ys) if is_float(y) and y.ndim]
+    facts = [f"{name} = {value}" for name, value in solution.stats.items() if is_concrete(value)]
+    saved = [np.asarray(y) for y in jax.tree.leaves(solution.ys) if is_float(y) and y.ndim and is_concrete(y)]
     if saved and len({len(y) for y in saved}) == 1:
         bad = np.any([~np.isfinite(y).reshape(len(y), -1).all(axis=1) for y in saved], axis=0)
         if bad.any():

@@ -5,6 +5,7 @@ from typing import Any
 
 import diffrax
 import jax.numpy as jnp
+import numpy as np
 import optimistix as optx
 from jaxtyping import PyTree
 
@@ -19,15 +20,16 @@ def finite_rms_norm(x: PyTree) -> Any:
 
 
 class StallGuard(diffrax.AbstractAdaptiveStepSizeController):
-    """Wraps a step size controller and ends the solve when the next step is below the resolution of time, 8 eps |t|.
+    """Wraps a step size controller and ends the solve after `max_rejections` rejected steps in a row.
 
-    (Not when `t + dt == t`: a step of one unit in the last place, shrunk by less than a half, is rounded up again.)
-    A rejected step shrinks the next by a factor, so a solve that is rejected for ever gets there within some hundred
-    steps. The loop is ended by moving its time to infinity, and the state holds the time of the stall (infinite if
-    there was none); a result code in every step would cost twice as much (3 % of a two-variable problem).
+    Or when the next step is empty. Every rejection shrinks the step, so no smooth problem needs so many; where time has
+    no finer resolution the step cannot shrink, and a solve would be rejected for ever. The loop is ended by moving its time to infinity, and the
+    state holds the time of the stall (infinite if there was none): a result code in every step would cost twice as
+    much.
     """
 
     controller: diffrax.AbstractAdaptiveStepSizeController
+    max_rejections: int = 60
 
     @property
     def rtol(self) -> Any:
@@ -46,20 +48,21 @@ class StallGuard(diffrax.AbstractAdaptiveStepSizeController):
 
     def wrap(self, direction):
         """The same guard around the wrapped controller."""
-        return StallGuard(self.controller.wrap(direction))  # pyright: ignore[reportCallIssue]
+        return StallGuard(self.controller.wrap(direction), self.max_rejections)  # pyright: ignore[reportCallIssue]
 
     def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
         """The controller's first step and state, and no stall."""
         t_next, state = self.controller.init(terms, t0, t1, y0, dt0, args, func, error_order)
-        return t_next, (state, jnp.asarray(jnp.inf, jnp.result_type(t_next)))
+        return t_next, (state, jnp.asarray(jnp.inf, jnp.result_type(t_next)), jnp.asarray(0, np.int32))
 
     def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
         """The controller's verdict on the step, unless the solve has stalled."""
-        state, _ = controller_state
+        state, _, rejections = controller_state
         keep, t_start, t_end, jump, state, result = self.controller.adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, state
         )
-        resolution: Any = 8 * jnp.finfo(jnp.result_type(t_start)).eps
-        advances: Any = t_end > t_start + resolution * jnp.abs(t_start)
-        stalled_at = jnp.where(advances, jnp.inf, t_start)
-        return keep, jnp.where(advances, t_start, jnp.inf), t_end, jump, (state, stalled_at), result
+        rejections = jnp.where(keep, 0, rejections + 1)
+        advances: Any = t_end > t_start
+        stalled = (rejections >= self.max_rejections) | ~advances
+        stalled_at = jnp.where(stalled, t_start, jnp.inf)
+        return keep, jnp.where(stalled, jnp.inf, t_start), t_end, jump, (state, stalled_at, rejections), result

@@ -1,6 +1,7 @@
 """The times at which a solve is saved: checked, and padded when they are ragged."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -23,6 +24,13 @@ class SaveTimes(eqx.Module):
     def restore(self, ts: Float[Array, " t"]) -> Float[Array, " t"]:
         """NaN again where the user's times were padding."""
         return jnp.where(self.padded, jnp.nan, ts)
+
+
+def as_times(ts: Any, dtype: Any) -> Array:
+    """The times as an array of the state's precision; a list may hold tracers."""
+    if isinstance(ts, list | tuple) and any(isinstance(t, Array) for t in ts):
+        return jnp.stack([jnp.asarray(t, dtype) for t in ts])
+    return jnp.asarray(ts if isinstance(ts, Array) else np.asarray(ts), dtype)
 
 
 def check_times(ts: Array, t0: RealScalarLike | None) -> None:

@@ -42,7 +42,7 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
 def refuse_nonfinite(tree: PyTree, root: str) -> None:
     """Raise a ValueError that names the first leaf with a NaN or an infinity, if values can be looked at."""
     for leaf in jax.tree.leaves(tree):
-        if is_float(leaf) and not isinstance(leaf, Tracer) and not np.isfinite(np.asarray(leaf)).all():
+        if is_float(leaf) and not isinstance(leaf, Tracer) and not _finite(leaf):
             break
     else:
         return
@@ -53,6 +53,12 @@ def refuse_nonfinite(tree: PyTree, root: str) -> None:
             raise ValueError(
                 f"{leaf_name(path, root)} holds {bad.sum()} NaN or infinite value(s){where}. Remove or mask them first."
             )
+
+
+def _finite(leaf: Any) -> bool:
+    """Whether all is finite, without moving an array off its accelerator."""
+    near = isinstance(leaf, np.ndarray) or all(device.platform == "cpu" for device in leaf.devices())
+    return bool(np.isfinite(np.asarray(leaf)).all() if near else jnp.isfinite(leaf).all())
 
 
 def refuse_other_than_floats(tree: PyTree, root: str) -> None:

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float
 
 if TYPE_CHECKING:  # pyright counts an eqx.AbstractVar as a constructor argument
     from typing import ClassVar as AbstractVar
@@ -15,8 +15,6 @@ else:
 
 State = TypeVar("State")
 Scalar = Float[Array, ""]
-IntScalar = Int[Array, ""]
-Key = PRNGKeyArray
 RealScalarLike = float | int | Array | np.ndarray
 
 

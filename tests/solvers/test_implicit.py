@@ -59,7 +59,9 @@ def test_closed_form_jit_and_vmap():
 
 def test_a_point_that_is_no_solution_has_no_derivative():
     start = jnp.asarray(0.5)
-    run = lambda theta, n: rollout(lambda x: jnp.cos(theta * x), start, n, save_every=n, adjoint=Implicit(), throw=False)
+    run = lambda theta, n: rollout(
+        lambda x: jnp.cos(theta * x), start, n, save_every=n, adjoint=Implicit(), throw=False
+    )
     short = run(0.9, 4)
     assert short.result == RESULTS.not_converged
     with pytest.raises(RuntimeError, match="fixed point"):
@@ -87,3 +89,20 @@ def test_the_start_does_not_matter_and_the_simulator_may_be_a_module():
 
     target, x0 = jnp.asarray(2.0), jnp.asarray(-1.0)
     np.testing.assert_allclose(jax.grad(settle, argnums=(0, 1))(target, x0), (1.0, 0.0), atol=1e-14)
+
+
+def test_a_solution_that_is_not_isolated_has_no_derivative():
+    def conserving(p):  # any multiple of the fixed point is one: the sum is conserved
+        step = lambda x: jnp.stack([(1 - p) * x[0] + 0.2 * x[1], p * x[0] + 0.8 * x[1]])
+        return rollout(step, jnp.array([1.0, 2.0]), 400, save_every=400, adjoint=Implicit()).state
+
+    double_root = lambda theta: Implicit().root(lambda x, theta: x**2 - theta, jnp.asarray(0.0), theta)
+    for mode in (jax.jacfwd, jax.jacrev):
+        assert np.isnan(mode(conserving)(0.3)).all() and np.isnan(mode(double_root)(0.0))
+
+
+def test_python_numbers_are_differentiated_too():
+    cube_root = lambda theta: Implicit().root(lambda x, theta: x**3 - theta, 2.0, theta)
+    np.testing.assert_allclose(jax.grad(cube_root)(8.0), 1 / 12, rtol=1e-12)
+    with pytest.raises(ValueError, match="float leaves"):
+        rollout(lambda n: n, jnp.asarray(1), 3, save_every=3, adjoint=Implicit())

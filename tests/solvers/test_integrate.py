@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
 import pytest
+from kinax.physics import Motion, VanDerPol
 from kinax.solvers import Forward, integrate, pad_times, RESULTS, stiff
 
 decay = lambda t, y, rate: -rate * y
@@ -109,6 +110,16 @@ def test_a_solve_that_goes_nowhere_is_named():
     assert few.result == RESULTS.max_steps_reached
 
 
+def test_a_failure_reaches_whoever_differentiates():
+    last = lambda y: integrate(lambda t, y, args: y**2, y, [0.0, 0.9]).ys[-1]
+    with pytest.raises(RuntimeError, match="stalled"):
+        jax.grad(last)(2.0)
+    # compiled, the derivative alone has no value left to raise at: it is NaN
+    slopes = jax.jit(jax.vmap(jax.grad(last)))(jnp.array([0.5, 0.6])), jax.jit(jax.grad(last))(2.0)
+    np.testing.assert_allclose(slopes[0], 1 / (1 - np.array([0.5, 0.6]) * 0.9) ** 2, rtol=1e-5)
+    assert np.isnan(slopes[1])
+
+
 def test_a_trial_step_that_overflows_is_retried_shorter():
     field = lambda t, y, args: -jnp.exp(jnp.exp(y)) + jnp.e**jnp.e
     solution = integrate(field, 3.0, [0.0, 1.0], dt0=10.0)
@@ -140,6 +151,22 @@ def test_dtypes_are_the_callers():
             lambda t, y, args: jax.tree.map(jnp.negative, y), y0, [0.0, 1.0], solver=stiff(), rtol=1e-4
         )
         assert {leaf.dtype for leaf in jax.tree.leaves((solution.ys, solution.ts))} == {jnp.dtype(dtype)}
+
+
+def test_stiff_preset_in_float32():
+    system = VanDerPol(mu=np.float32(100.0))
+    y0 = Motion(q=np.float32(2.0), v=np.float32(0.0))
+    solution = integrate(system, y0, [0.0, 200.0], solver=stiff(), rtol=1e-5)
+    exact = integrate(VanDerPol(mu=100.0), Motion(q=2.0, v=0.0), [0.0, 200.0], solver=stiff(), rtol=1e-9, atol=1e-12)
+    assert solution.stats["num_steps"] < 1500  # diffrax's root finder takes 2395
+    np.testing.assert_allclose(solution.state.y.q, exact.state.y.q, rtol=1e-2)
+
+
+def test_times_may_be_traced_one_by_one():
+    end = jax.jacfwd(lambda t1: integrate(decay, 1.0, [0.0, t1], args=1.0, adjoint=Forward(), rtol=1e-9).ys[-1])
+    np.testing.assert_allclose(end(2.0), -np.exp(-2.0), rtol=1e-6)
+    single = integrate(lambda t, y, args: -y, jnp.float32(1.0), jnp.arange(3))
+    assert single.ys.dtype == single.ts.dtype == jnp.float32
 
 
 def test_jit_agrees_and_a_second_tolerance_compiles_nothing():
@@ -180,6 +207,8 @@ BAD = {
     "float32[2] instead of float64[2]": dict(field=lambda t, y, args: y.astype(jnp.float32)),
     "must be a function": dict(field=1.0),
     "Tolerances must be positive": dict(rtol=-1.0),
+    "Tolerances must be positive, not rtol = nan": dict(rtol=np.nan),
+    "dt0 must be positive": dict(dt0=-0.1),
     "max_steps must be a positive integer": dict(max_steps=0),
     "Euler estimates no error": dict(solver=diffrax.Euler()),
     "needs the step: pass dt0=": dict(solver=diffrax.Euler(), stepsize_controller=diffrax.ConstantStepSize()),

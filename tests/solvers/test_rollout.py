@@ -115,6 +115,10 @@ def test_forward_refuses_reverse_mode_and_implicit_refuses_trajectories():
         jax.grad(loss)(0.3, Forward())
     with pytest.raises(ValueError, match="save_every=n"):
         loss(0.3, Implicit())
+    with pytest.raises(ValueError, match="progress bar needs"):
+        rollout(Decay(rate=0.3, dt=0.1), 1.0, 10, adjoint=Checkpointed(3), progress=True)
+    with pytest.raises(RuntimeError, match="NaN or infinite"):  # also where the trajectory is traced
+        jax.grad(lambda factor: rollout(lambda x: x * factor, 1.0, 4000).state)(1.5)
 
 
 def test_progress_bar_reaches_the_end_from_under_jit_vmap_and_grad(capsys):
@@ -155,6 +159,10 @@ BAD = {
     "holds 1 NaN or infinite value(s) (first at index (1,))": dict(state=np.array([1.0, np.nan])),
     "state['x'] is 'text'": dict(state={"x": "text"}),
     "simulator must be a callable": dict(simulator=3.0),
+    "adjoint must be one of kinax's": dict(adjoint=diffrax.DirectAdjoint()),
+    "simulator(state)[0] is float64[2] instead of float64[3], binomial": dict(
+        simulator=lambda s: (s[0][:2],), state=(np.ones(3),), adjoint=Checkpointed(3)
+    ),
     "simulator(state)[0] is float64[2] instead of float64[3]": dict(
         simulator=lambda s: (s[0][:2],), state=(np.ones(3),)
     ),
@@ -166,9 +174,13 @@ BAD = {
 
 @pytest.mark.parametrize("message", BAD)
 def test_bad_input_names_the_thing_and_the_cure(message):
-    good = dict(simulator=Decay(rate=0.3, dt=0.1), state=np.ones(2), n=10, save_every=1)
+    good = dict(simulator=Decay(rate=0.3, dt=0.1), state=np.ones(2), n=10, save_every=1, adjoint=Unrolled())
     arguments = good | BAD[message]
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message.removesuffix(", binomial"))):
         inspect.unwrap(rollout)(  # without the tests' type checker, which refuses some of these in its own words
-            arguments["simulator"], arguments["state"], arguments["n"], save_every=arguments["save_every"]
+            arguments["simulator"],
+            arguments["state"],
+            arguments["n"],
+            save_every=arguments["save_every"],
+            adjoint=arguments["adjoint"],
         )
