@@ -49,6 +49,35 @@ WRONG = {
 }
 
 
+def safe_norm(x):
+    zero = jnp.sum(x**2) == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.sum(jnp.where(zero, 1.0, x) ** 2)))
+
+
+UNCONFIRMED = {
+    "one-sided": (lambda x: jax.lax.stop_gradient(5 * x) + jnp.where(x >= 1, x, jnp.nan), 1.0, "not finite here"),
+    "power": (lambda x: x**1.5, 0.0, "not finite here"),
+    "safe norm": (safe_norm, np.zeros(3), "a kink"),
+    "maximum": (lambda x: jnp.maximum(x, -x), 0.0, "a kink"),
+    "jump": (lambda x: jnp.where(x >= 0.3, 1.0, 0.0) + 0 * x, 0.3, "too noisy to tell"),
+}
+
+
+@pytest.mark.parametrize("case", UNCONFIRMED)
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32], ids=["float64", "float32"])
+def test_what_cannot_be_checked_is_not_confirmed(case, dtype):
+    fn, x, verdict = UNCONFIRMED[case]
+    report = check_gradient(fn, jnp.asarray(x, dtype))
+    assert not report.ok and verdict in report.leaves[0].verdict, str(report)
+
+
+def test_bfloat16_is_reported_as_well_as_its_differences_tell():
+    leaf = check_gradient(lambda x: 2 * x, jnp.asarray([1.5, 0.5], jnp.bfloat16)).leaves[0]
+    np.testing.assert_allclose(leaf.forward, leaf.reverse)
+    assert abs(leaf.forward - leaf.difference) < leaf.difference_error
+    assert leaf.verdict in ("ok", "the differences are too noisy to tell")
+
+
 @pytest.mark.parametrize("verdict", WRONG)
 def test_wrong_gradients_are_named(verdict):
     fn, x = WRONG[verdict]
@@ -68,11 +97,15 @@ def test_zero_gradients_and_what_is_left_out():
         lambda x: 0 * x["flat"] + x["used"] ** 2, {"flat": jnp.ones(()), "n": 3, "used": jnp.ones(())}
     )
     assert report.ok and "x['n']" in str(report)
+    minimum = check_gradient(lambda x: jnp.sum((x - jnp.asarray([0.1, 1.3])) ** 2), jnp.asarray([0.1, 1.3]))
+    assert minimum.ok, str(minimum)
 
 
 BAD = {
     "no float array leaf": (lambda x: 1.0 * x["n"], {"n": 3}),
     "finite ones": (jnp.log, jnp.asarray(-1.0)),
+    "x is complex": (lambda x: jnp.real(x), jnp.asarray(1j)),
+    "an output of fn is complex": (lambda x: x + 1j, jnp.asarray(1.0)),
     "must have float outputs": (lambda x: jnp.asarray(1), jnp.asarray(1.0)),
 }
 
