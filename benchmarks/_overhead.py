@@ -96,7 +96,7 @@ def progress_case() -> dict[str, Any]:
     """A run of about a second with and without its progress bar."""
     simulator = FixedStep(vector_field=VanDerPol(mu=5.0), dt=1e-4, solver=nonstiff())
     start = TimeState(t=jnp.array(0.0), y=Y0)
-    n = 20_000_000
+    n = 60_000_000
     run = lambda progress: rollout(simulator, start, n, save_every=n // 100, progress=progress).state.y
     times = seconds({"kinax": lambda: run(True), "no bar": lambda: run(False)}, repeats=7)
     return case("rollout with a progress bar", "seconds per call", times["kinax"], {"no bar": times["no bar"]})

@@ -23,9 +23,9 @@ class StallGuard(diffrax.AbstractAdaptiveStepSizeController):
     """Wraps a step size controller and ends the solve after `max_rejections` rejected steps in a row.
 
     Or when the next step is empty. Every rejection shrinks the step, so no smooth problem needs so many; where time has
-    no finer resolution the step cannot shrink, and a solve would be rejected for ever. The loop is ended by moving its time to infinity, and the
-    state holds the time of the stall (infinite if there was none): a result code in every step would cost twice as
-    much.
+    no finer resolution the step cannot shrink, and a solve would be rejected for ever. The loop is ended by moving its
+    time to infinity, and the state holds the time of the stall (infinite if there was none): a result code in every
+    step would cost twice as much.
     """
 
     controller: diffrax.AbstractAdaptiveStepSizeController
