@@ -114,6 +114,8 @@ def _check_leaf(p: Parameter, leaf: Any) -> None:
             f"Parameter {p.name!r} is {leaf!r}, which has no derivative. Make it a float array: declare the field with "
             "`parameter()`, or write jnp.asarray(1.0)."
         )
+    if jnp.iscomplexobj(leaf):
+        raise ValueError(f"Parameter {p.name!r} is complex: fit its real and imaginary parts as two float leaves.")
     if is_concrete(leaf) and not bool(jnp.all(p.transform.allows(leaf))):
         raise ValueError(
             f"Parameter {p.name!r} starts at {leaf}, which {type(p.transform).__name__}() does not allow. "

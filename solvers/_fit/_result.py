@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from .._results import RESULTS
 from ._parameter import Coordinates
@@ -20,7 +20,8 @@ class FitResult(eqx.Module):
     - `model`: the model with the fitted values.
     - `residuals`: the residuals there, as `residuals(model, data)` returns them; `cost` is half their sum of squares.
     - `covariance`: of the parameters' values, $s^2 (J^\top J)^{-1}$ with $s^2 = \sum r^2 / (N - p)$: the residuals'
-      own scatter sets the scale. It linearizes the model at the fit.
+      own scatter sets the scale. It linearizes the model at the fit. Infinite for parameters that the residuals do not
+      determine, and for all where $N = p$ leaves no scatter.
     - `result`, `stats`: how the search ended, and its number of steps.
     """
 
@@ -33,7 +34,8 @@ class FitResult(eqx.Module):
     _coordinates: Coordinates
     _z: Float[Array, " p"]
     _jacobian: Float[Array, "n p"]
-    _covariance_z: Float[Array, "p p"]
+    _covariance_z: Float[Array, "p p"]  # in the space that the residuals see
+    _blind: Float[Array, "k p"]  # orthonormal basis of the space that they do not see
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ class FitResult(eqx.Module):
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Confidence intervals by name: Student's t in the coordinate searched in, so that a `Log` one is positive."""
-        reach = self._student(level) * np.sqrt(np.diag(np.asarray(self._covariance_z)))
+        reach = self._student(level) * np.asarray(self._spread(jnp.eye(self._z.size, dtype=self._z.dtype)))
         low = np.asarray(self._coordinates.values(self._z - reach))
         high = np.asarray(self._coordinates.values(self._z + reach))
         return dict(zip(self.names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
@@ -66,17 +68,19 @@ class FitResult(eqx.Module):
     def predict(self, observe: Callable[[PyTree], PyTree]) -> tuple[PyTree, PyTree]:
         r"""`observe(model)` and its standard error by the delta method, $\sqrt{\mathrm{diag}(G C G^\top)}$.
 
+        What depends only on what the residuals see has a finite error, even if the parameters alone do not.
         For a confidence band: value plus or minus `student(level)` times the standard error.
         """
         predict = eqx.filter_jit(lambda z: observe(self._coordinates.at(z)))
         value = predict(self._z)
         sensitivity = jacobian(predict, self._z)
+        return value, jax.tree.map(self._spread, sensitivity)
 
-        def spread(g):
-            flat = g.reshape(-1, self._z.size)
-            return jnp.sqrt(jnp.einsum("ip,pq,iq->i", flat, self._covariance_z, flat)).reshape(g.shape[:-1])
-
-        return value, jax.tree.map(spread, sensitivity)
+    def _spread(self, sensitivity):
+        g = sensitivity.reshape(-1, self._z.size).astype(self._z.dtype)
+        variance = jnp.einsum("ip,pq,iq->i", g, self._covariance_z, g)
+        error = jnp.where(unseen(self._blind, g), jnp.inf, jnp.sqrt(jnp.maximum(variance, 0)))
+        return error.reshape(sensitivity.shape[:-1])
 
     def student(self, level: float = 0.95) -> float:
         """How many standard errors make a confidence interval of this level."""
@@ -101,7 +105,7 @@ class FitResult(eqx.Module):
         lines = ["  ".join(f(c, w) for f, c, w in zip(align, row, widths, strict=True)).rstrip() for row in rows]
         lines.insert(1, "  ".join("-" * w for w in widths))
         n = self._jacobian.shape[0]
-        scatter = float(jnp.sqrt(2 * self.cost / max(self.degrees_of_freedom, 1)))
+        scatter = float(np.sqrt(2 * float(self.cost) / self.degrees_of_freedom)) if self.degrees_of_freedom else np.nan
         verdict = RESULTS[self.result] or "converged"
         lines.append(
             f"{n} residuals, {self.degrees_of_freedom} degrees of freedom, residual standard deviation {scatter:.4g}; "
@@ -111,6 +115,11 @@ class FitResult(eqx.Module):
 
     def __str__(self) -> str:
         return self.summary()
+
+
+def unseen(blind: Float[Array, "k p"], g: Float[Array, "m p"]) -> Bool[Array, " m"]:
+    """Which of the sensitivities `g` reach into the space that the residuals do not see."""
+    return jnp.sum((g @ blind.T) ** 2, axis=1) > jnp.finfo(g.dtype).eps ** 0.5 * jnp.sum(g**2, axis=1)
 
 
 def jacobian(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> PyTree:

@@ -73,6 +73,7 @@ def test_what_cannot_be_checked_is_not_confirmed(case, dtype):
 
 def test_bfloat16_is_reported_as_well_as_its_differences_tell():
     leaf = check_gradient(lambda x: 2 * x, jnp.asarray([1.5, 0.5], jnp.bfloat16)).leaves[0]
+    assert leaf.forward is not None and leaf.reverse is not None
     np.testing.assert_allclose(leaf.forward, leaf.reverse)
     assert abs(leaf.forward - leaf.difference) < leaf.difference_error
     assert leaf.verdict in ("ok", "the differences are too noisy to tell")

@@ -105,6 +105,64 @@ def test_failure_to_converge_is_raised_or_reported():
     assert result.result == RESULTS.nonlinear_max_steps_reached
 
 
+def test_a_second_fit_traces_nothing():
+    calls = []
+
+    def counted(model, data):
+        calls.append(1)
+        return integrate(lambda t, y, args: -model.b * y, 3.0, T, throw=False).ys - data
+
+    first = fit(Curve(), counted, DATA, parameters=PARAMETERS[1:2])
+    traces = len(calls)
+    again = fit(Curve(), counted, DATA, parameters=PARAMETERS[1:2])
+    assert len(calls) == traces > 0 and again.values == first.values
+    other = fit(Curve(), counted, DATA + 0.1, parameters=PARAMETERS[1:2])
+    assert len(calls) == traces and other.values["b"] < first.values["b"]
+
+
+PAIR = [Parameter(lambda m: m["a"], name="a"), Parameter(lambda m: m["b"], name="b")]
+ABC = {"a": jnp.asarray(2.0), "b": jnp.asarray(1.0), "c": jnp.asarray(0.5)}
+
+
+def test_errors_where_the_data_do_not_tell():
+    # N = p: no scatter
+    line = fit(ABC, lambda m, d: m["a"] + m["b"] * jnp.array([1.0, 2.0]) - d, jnp.array([3.0, 5.0]), parameters=PAIR)
+    assert np.isinf(list(line.standard_errors.values())).all() and np.isinf(line.intervals()["a"]).all()
+    assert np.isinf(line.predict(lambda m: m["a"])[1]) and "0 degrees of freedom" in str(line)
+    # c is not seen at all, which does not touch what a and b determine
+    three = [*PAIR, Parameter(lambda m: m["c"], name="c")]
+    seen = lambda m, d: m["a"] + m["b"] * T - d
+    result = fit(ABC, seen, DATA, parameters=three)
+    alone = fit(ABC, seen, DATA, parameters=PAIR)
+    scale = np.sqrt(23 / 22)  # one degree of freedom less
+    half = lambda m: 0.5 * m["a"] + m["b"]
+    np.testing.assert_allclose(result.predict(half)[1], alone.predict(half)[1] * scale, rtol=1e-8)
+    np.testing.assert_allclose(result.covariance[:2, :2], alone.covariance * scale**2, rtol=1e-8)
+    assert np.isinf(result.standard_errors["c"]) and np.isinf(result.predict(lambda m: m["a"] + m["c"])[1])
+    # only the product is seen
+    both = [PAIR[0], three[2]]
+    product = fit(ABC, lambda m, d: m["a"] * m["c"] - d, DATA, parameters=both)
+    value, spread = product.predict(lambda m: m["a"] * m["c"])
+    np.testing.assert_allclose([value, spread], [DATA.mean(), np.sqrt(np.var(DATA) / 23)], rtol=1e-6)
+    assert np.isinf(list(product.standard_errors.values())).all()
+
+
+def test_a_jacobian_that_is_not_finite_is_a_value():
+    result = fit(ABC, lambda m, d: jnp.sqrt((m["a"] - 2) ** 2) * T - d, DATA, parameters=PAIR[:1], throw=False)
+    assert np.isinf(result.covariance).all() and np.isinf(result.standard_errors["a"])
+
+
+def test_fit_under_a_transformation_says_so():
+    inner = lambda a: fit({**ABC, "a": a}, lambda m, d: m["a"] - d, DATA, parameters=PAIR[:1]).cost
+    closed = lambda a: fit(ABC, lambda m, d: a * m["a"] - d, DATA, parameters=PAIR[:1]).cost
+    for transform in (jax.jit, jax.grad):
+        for fn in (inner, closed):
+            with pytest.raises(TypeError, match="fit runs outside jit, grad and vmap"):
+                transform(fn)(jnp.asarray(2.0))
+    with pytest.raises(TypeError, match="residuals"):
+        fit(ABC, 3.0, DATA, parameters=PAIR)  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parity
 def test_agrees_with_lmfit():
     lmfit = pytest.importorskip("lmfit")
@@ -140,6 +198,11 @@ BAD = {
     "residuals are NaN or infinite at the starting values": dict(
         residuals=lambda m, data: jnp.log(-jnp.exp(m.a) * data)
     ),
+    "residuals is of type complex128": dict(residuals=lambda m, data: jax.lax.complex(m.a * data, m.a * data)),
+    "residuals is of type int64": dict(residuals=lambda m, data: jnp.round(m.a * data).astype(int)),
+    "residuals(model, data) returned None": dict(residuals=lambda m, data: None),
+    "holds no number": dict(residuals=lambda m, data: m.a * data[:0]),
+    "'p' is complex": dict(model=jnp.asarray(1j), parameters=[Parameter(lambda m: m, name="p")]),
     "1 residuals cannot determine 3 parameters": dict(residuals=lambda m, data: m.a),
 }
 
