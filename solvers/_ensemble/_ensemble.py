@@ -50,8 +50,7 @@ def ensemble(
       data and there are at least 256 members, and equal costs otherwise.
     - `batch_size`: lanes of a batch; 1 evaluates `fn` itself. None measures a few and remembers the answer.
     - `devices`: JAX devices to use, each with its own program; by default `jax.local_devices()`.
-    - `executor`: evaluate in the workers of any `concurrent.futures.Executor` instead of on `devices`. Processes
-      must be started by "spawn" or "forkserver".
+    - `executor`: any `concurrent.futures.Executor` instead of `devices`; processes started by spawn or forkserver.
     - `store`: a directory to which results are streamed as they arrive. If it already holds a part of this very
       ensemble, only the rest is evaluated. Read it with `read_store`, at any time.
     - `progress`: show a bar.
