@@ -1,5 +1,6 @@
 """Role names used in signatures, and the one way to declare a parameter."""
 
+import dataclasses
 from typing import Any, TYPE_CHECKING, TypeVar
 
 import equinox as eqx
@@ -36,7 +37,7 @@ def inexact_asarray(x: Any) -> Any:
     return x
 
 
-def parameter(**options: Any) -> Any:
+def parameter(*, default: Any = dataclasses.MISSING) -> Any:
     """A module field that can be differentiated and fitted: numbers given to it become float arrays.
 
     A bare Python float in an Equinox module gets no gradient, silently; declare every physical parameter so:
@@ -44,4 +45,4 @@ def parameter(**options: Any) -> Any:
         class Spring(eqx.Module):
             stiffness: Scalar = parameter()
     """
-    return eqx.field(converter=lambda x: strong(inexact_asarray(x)), **options)
+    return eqx.field(converter=lambda x: strong(inexact_asarray(x)), default=default)

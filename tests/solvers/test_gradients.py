@@ -45,7 +45,7 @@ def _weigh(ys):
     return jnp.sum(weights * flat / (1e-3 + jax.lax.stop_gradient(jnp.abs(flat))))
 
 
-def compare(run, adjoints, x, dtype, difference_rtol):
+def check_agreement(run, adjoints, x, dtype, difference_rtol):
     reference = astype(x, jnp.float64)
     exact = gradients(run, adjoints[:1], reference).popitem()[1]
     tolerance = 1e-9 if dtype == jnp.float64 else 5e-3
@@ -72,7 +72,7 @@ def test_rollout(case, dtype):
         simulator = FixedStep(vector_field=system, dt=time + dt, solver=diffrax.Heun())
         return rollout(simulator, TimeState(t=time, y=y0), n, save_every=4, adjoint=adjoint, throw=False).ys.y
 
-    compare(run, [Unrolled(), Checkpointed(), Checkpointed(3), Forward()], dynamic, dtype, 1e-6)
+    check_agreement(run, [Unrolled(), Checkpointed(), Checkpointed(3), Forward()], dynamic, dtype, 1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
@@ -96,4 +96,4 @@ def test_integrate(case, dtype):
             throw=False,
         ).ys
 
-    compare(run, [Checkpointed(), Unrolled(), Forward()], dynamic, dtype, 1e-5)
+    check_agreement(run, [Checkpointed(), Unrolled(), Forward()], dynamic, dtype, 1e-5)
