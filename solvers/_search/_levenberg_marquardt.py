@@ -1,0 +1,167 @@
+"""Least squares in a box, by a trust region scaled by the Jacobian."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .._results import RESULTS
+from .._types import Scalar
+from ._method import AbstractMethod, FailureLog, SearchState, Standing
+from ._objective import AbstractObjective, Evaluation
+from ._trust_region import box_step, BoxStep, LocalModel
+
+
+def code(result: RESULTS) -> Int[Array, ""]:
+    """The integer that stands for a result in arrays."""
+    return jnp.asarray(result._value, jnp.int32)
+
+
+class Memory(eqx.Module):
+    """The model at the best point; the largest norm that each column of the Jacobian has had; the trust region."""
+
+    model: LocalModel
+    norms: Float[Array, " p"]
+    radius: Scalar
+
+    @property
+    def scale(self) -> Float[Array, " p"]:
+        """What a unit of each coordinate counts; a coordinate that has had no effect yet counts as it is."""
+        return jnp.where(self.norms > 0, self.norms, 1)
+
+
+def checked(evaluation: Evaluation) -> Evaluation:
+    """The evaluation, with a cost that is not finite as a failure."""
+    unexplained = ~evaluation.failed & ~jnp.isfinite(evaluation.cost)
+    verdicts = jnp.where(unexplained, code(RESULTS.nonfinite_residuals), evaluation.verdicts)
+    return Evaluation(cost=evaluation.cost, verdicts=verdicts)
+
+
+def first_failure(verdicts: Int[Array, " experiments"]) -> Int[Array, ""]:
+    """The verdict of the first experiment that failed; 0 if none did."""
+    return verdicts[jnp.argmax(verdicts != 0)].astype(jnp.int32)
+
+
+def free_coordinates(objective: AbstractObjective, z: Float[Array, " p"], gradient: Float[Array, " p"]):
+    """Those that a step downhill does not push out of the box."""
+    held_below = (z <= objective.lower) & (gradient > 0)
+    held_above = (z >= objective.upper) & (gradient < 0)
+    return ~held_below & ~held_above & (objective.lower < objective.upper)
+
+
+def scaled_gradient_norm(objective: AbstractObjective, z: Float[Array, " p"], memory: Memory) -> Scalar:
+    """The largest entry of the gradient over the free coordinates, each in units of its scale."""
+    gradient = memory.model.gradient
+    free = free_coordinates(objective, z, gradient)
+    return jnp.max(jnp.where(free, jnp.abs(gradient) / memory.scale, 0), initial=0)
+
+
+class LevenbergMarquardt(AbstractMethod):
+    r"""Levenberg-Marquardt: each step minimizes the linearized least squares in a trust region and the box.
+
+    Each step solves $\min_\delta \tfrac12 |J\delta + r|^2 + b^\top\delta$ with $|D\delta| \le \Delta$ and
+    $l \le z + \delta \le u$. $D$ holds the largest norms that the columns of $J$ have had, so the units of the
+    coordinates do not matter. A bound that is active at the optimum is met exactly, and left again when the gradient
+    turns. (Moré, The Levenberg-Marquardt algorithm: implementation and theory, 1978.)
+
+    - `rtol`: the search ends where the next step would change no coordinate by more than `rtol` of its size, or lower
+        the cost by less than `rtol**2` of its size; that step is not evaluated. By default, as the dtype allows.
+    """
+
+    rtol: float | None = eqx.field(static=True, default=None)
+
+    def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
+        """The state at the start `z`."""
+        evaluation = checked(objective.evaluate(z))
+        model = LocalModel.of(objective.linearize(z))
+        memory = Memory(model=model, norms=model.column_norms, radius=jnp.ones_like(evaluation.cost))
+        length = jnp.sqrt(jnp.sum((memory.scale * z) ** 2))
+        memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
+        unusable = jnp.where(model.finite, 0, code(RESULTS.nonfinite_residuals))
+        verdict = jnp.where(evaluation.failed, first_failure(evaluation.verdicts), unusable)
+        zero, one = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)
+        standing = Standing(
+            z=z,
+            cost=evaluation.cost,
+            gradient_norm=scaled_gradient_norm(objective, z, memory),
+            num_steps=zero,
+            num_accepted=zero,
+            num_evaluations=one,
+            num_jacobians=one,
+            failures=FailureLog.empty(evaluation.verdicts.size).record(evaluation, zero),
+            done=verdict != 0,
+            verdict=verdict,
+        )
+        return SearchState(standing=standing, memory=memory)
+
+    def step(self, objective: AbstractObjective, state: SearchState) -> SearchState:
+        """One trial point, or the end."""
+        standing, memory = state.standing, state.memory
+        z, model = standing.z, memory.model
+        free = free_coordinates(objective, z, model.gradient)
+        move = box_step(model, memory.scale, objective.lower - z, objective.upper - z, free, memory.radius)
+        predicted = model.reduction(move.step)
+        eps = float(jnp.finfo(z.dtype).eps)
+        rtol = eps ** (2 / 3) if self.rtol is None else self.rtol
+        size = jnp.maximum(jnp.abs(standing.cost), model.half_square)
+        small = ~move.limited & jnp.all(jnp.abs(move.step) <= rtol * jnp.abs(z))
+        over = small | (predicted <= max(4 * eps, rtol**2) * size)
+        flat = standing.gradient_norm <= rtol * jnp.sqrt(2 * size)
+        verdict = jnp.where(move.limited & ~flat, code(RESULTS.search_stalled), 0)
+        return jax.lax.cond(
+            over,
+            lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
+            lambda: try_step(objective, state, move, predicted, rtol * size),
+        )
+
+
+def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, predicted: Scalar, noise: Scalar):
+    """The state after the evaluation of a trial point."""
+    standing, memory = state.standing, state.memory
+    trial = jnp.clip(standing.z + move.step, objective.lower, objective.upper)
+    trial = jnp.where(move.at_lower, objective.lower, jnp.where(move.at_upper, objective.upper, trial))
+    evaluation = checked(objective.evaluate(trial))
+    actual = jnp.where(evaluation.failed, -jnp.inf, standing.cost - evaluation.cost)
+    better = actual > 1e-4 * predicted
+    candidate = jax.lax.cond(better, lambda: LocalModel.of(objective.linearize(trial)), lambda: memory.model)
+    accepted = better & candidate.finite
+    choose = lambda new, old: jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
+    model = choose(candidate, memory.model)
+    radius = next_radius(memory, move, actual, predicted, accepted)
+    memory = Memory(model=model, norms=jnp.maximum(memory.norms, model.column_norms), radius=radius)
+    z = choose(trial, standing.z)
+    counted = lambda count, more: count + more.astype(count.dtype)
+    one = jnp.asarray(True)
+    num_steps = counted(standing.num_steps, one)
+    standing = Standing(
+        z=z,
+        cost=choose(evaluation.cost, standing.cost),
+        gradient_norm=scaled_gradient_norm(objective, z, memory),
+        num_steps=num_steps,
+        num_accepted=counted(standing.num_accepted, accepted),
+        num_evaluations=counted(standing.num_evaluations, one),
+        num_jacobians=counted(standing.num_jacobians, better),
+        failures=standing.failures.record(evaluation, num_steps),
+        # The cost does not show the little that the unrestricted step promises: it is not computed finely enough.
+        done=~accepted & ~evaluation.failed & ~move.limited & (predicted <= noise),
+        verdict=standing.verdict,
+    )
+    return SearchState(standing=standing, memory=memory)
+
+
+def next_radius(memory: Memory, move: BoxStep, actual: Scalar, predicted: Scalar, accepted: Bool[Array, ""]) -> Scalar:
+    """The trust region after a step that lowered the cost by `actual` instead of `predicted`.
+
+    Where the step was poor, the region shrinks to the minimum of the parabola through what is known of the cost along
+    it: its value and slope at the start, its value at the end.
+    """
+    length = jnp.sqrt(jnp.sum((memory.scale * move.step) ** 2))
+    slope = memory.model.gradient @ move.step
+    finite = jnp.isfinite(actual)
+    curvature = jnp.where(finite, -actual - slope, 1)
+    shrink = jnp.where(finite & (curvature > 0), -slope / (2 * jnp.where(curvature > 0, curvature, 1)), 0.25)
+    shrink = jnp.clip(shrink, 0.1, 0.5)
+    ratio = jnp.where(accepted, actual / jnp.where(predicted > 0, predicted, 1), 0)
+    smaller = shrink * jnp.minimum(memory.radius, length)
+    larger = jnp.maximum(memory.radius, 2 * length)
+    return jnp.where(ratio < 0.25, smaller, jnp.where(ratio > 0.75, larger, memory.radius))
