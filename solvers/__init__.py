@@ -7,6 +7,20 @@ from ._adjoint import (
     Unrolled as Unrolled,
 )
 from ._check import check_gradient as check_gradient, GradientReport as GradientReport, LeafGradient as LeafGradient
+from ._checkpoint import Checkpoint as Checkpoint
+from ._distributions import (
+    AbstractDistribution as AbstractDistribution,
+    AbstractNoise as AbstractNoise,
+    Beta as Beta,
+    Gamma as Gamma,
+    HalfNormal as HalfNormal,
+    Laplace as Laplace,
+    LogNormal as LogNormal,
+    LogUniform as LogUniform,
+    Normal as Normal,
+    StudentT as StudentT,
+    Uniform as Uniform,
+)
 from ._ensemble import (
     ensemble as ensemble,
     EnsembleResult as EnsembleResult,
@@ -15,20 +29,56 @@ from ._ensemble import (
     StoredEnsemble as StoredEnsemble,
 )
 from ._fit import (
-    AbstractTransform as AbstractTransform,
+    AbstractStarts as AbstractStarts,
+    Failure as Failure,
     fit as fit,
     FitResult as FitResult,
-    Identity as Identity,
-    Log as Log,
-    Parameter as Parameter,
+    LatinHypercube as LatinHypercube,
+    Optimum as Optimum,
+    Sobol as Sobol,
+    StartTable as StartTable,
+    UserStarts as UserStarts,
 )
 from ._fixed_step import FixedStep as FixedStep
 from ._implicit import Implicit as Implicit
 from ._integrate import integrate as integrate
 from ._loop import Recording as Recording
+from ._problem import (
+    AbstractLoss as AbstractLoss,
+    AbstractTransform as AbstractTransform,
+    best_line as best_line,
+    best_offset as best_offset,
+    best_scale as best_scale,
+    best_sd as best_sd,
+    Cauchy as Cauchy,
+    Experiments as Experiments,
+    Huber as Huber,
+    Identity as Identity,
+    Log as Log,
+    Logit as Logit,
+    Observed as Observed,
+    Parameter as Parameter,
+    PerExperiment as PerExperiment,
+    Problem as Problem,
+    SoftL1 as SoftL1,
+    Squares as Squares,
+    StudentTLoss as StudentTLoss,
+    Tied as Tied,
+    TimeSeries as TimeSeries,
+)
 from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout
+from ._search import (
+    AbstractMethod as AbstractMethod,
+    AbstractObjective as AbstractObjective,
+    Evaluation as Evaluation,
+    FailureLog as FailureLog,
+    LevenbergMarquardt as LevenbergMarquardt,
+    Linearization as Linearization,
+    SearchState as SearchState,
+    Standing as Standing,
+)
 from ._simulator import AbstractSimulator as AbstractSimulator
 from ._solution import Solution as Solution, TimeState as TimeState
 from ._stall import StallGuard as StallGuard

@@ -24,3 +24,12 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "The iteration has not reached a fixed point, so its implicit derivative would be wrong. Increase `n`, or "
         "loosen the tolerances of `Implicit`."
     )
+    nonfinite_residuals = (
+        "The residuals became NaN or infinite: a simulation failed, or a formula left its domain (log or sqrt of a "
+        "negative number, a division by zero). Return `solution.result` beside the residuals to learn which."
+    )
+    search_stalled = (
+        "The search stalled: no step lowers the cost although its gradient says that one should. Usual causes: the "
+        "derivative is wrong (try `check_gradient`), the cost is noisy (tighten the tolerances of the simulation), it "
+        "has a kink or a region of failures next to the point reached, or the fit is already exact to rounding."
+    )

@@ -1,4 +1,9 @@
 from ._fit import fit as fit
-from ._parameter import Parameter as Parameter
 from ._result import FitResult as FitResult
-from ._transform import AbstractTransform as AbstractTransform, Identity as Identity, Log as Log
+from ._start_table import Failure as Failure, Optimum as Optimum, StartTable as StartTable
+from ._starts import (
+    AbstractStarts as AbstractStarts,
+    LatinHypercube as LatinHypercube,
+    Sobol as Sobol,
+    UserStarts as UserStarts,
+)

@@ -1,125 +1,181 @@
-"""`fit`: nonlinear least squares over the parameters of any model."""
+"""`fit`: the parameters of any model that explain the data best."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
+import optax
 import optimistix as optx
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from .._checkpoint import as_checkpoint, Checkpoint, Keeper
+from .._problem import AbstractLoss, digest, fingerprint, message_of, Parameter, Problem
 from .._results import RESULTS
-from .._tree import is_concrete, is_float, leaf_name, refuse_nonfinite
-from ._parameter import coordinates, Parameter
-from ._problem import evaluate, forward_mode, Problem, residual_jacobian, search
-from ._result import FitResult, unseen
+from .._search import AbstractMethod, Linearization
+from .._tree import is_concrete
+from ._covariance import information
+from ._driver import Machine, search_all
+from ._methods import as_method
+from ._progress import Reporter
+from ._result import FitResult
+from ._start_table import start_table, StartTable
+from ._starts import AbstractStarts, as_starts
+
+Method = AbstractMethod | optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser | optax.GradientTransformation
 
 
+@overload
+def fit(
+    model: Problem,
+    *,
+    method: Method | None = ...,
+    starts: int | AbstractStarts = ...,
+    key: PRNGKeyArray | None = ...,
+    max_steps: int = ...,
+    batch_size: int | None = ...,
+    devices: Sequence[Any] | None = ...,
+    checkpoint: Any = ...,
+    progress: bool = ...,
+    throw: bool = ...,
+) -> FitResult: ...
+@overload
 def fit(
     model: PyTree,
     residuals: Callable[[Any, Any], PyTree],
     data: PyTree,
     *,
     parameters: Sequence[Parameter],
-    method: optx.AbstractLeastSquaresSolver | None = None,
+    loss: AbstractLoss | None = ...,
+    method: Method | None = ...,
+    starts: int | AbstractStarts = ...,
+    key: PRNGKeyArray | None = ...,
+    max_steps: int = ...,
+    batch_size: int | None = ...,
+    devices: Sequence[Any] | None = ...,
+    checkpoint: Any = ...,
+    progress: bool = ...,
+    throw: bool = ...,
+) -> FitResult: ...
+def fit(
+    model: Any,
+    residuals: Callable[[Any, Any], PyTree] | None = None,
+    data: PyTree = None,
+    *,
+    parameters: Sequence[Parameter] | None = None,
+    loss: AbstractLoss | None = None,
+    method: Method | None = None,
+    starts: int | AbstractStarts = 1,
+    key: PRNGKeyArray | None = None,
     max_steps: int = 1000,
+    batch_size: int | None = None,
+    devices: Sequence[Any] | None = None,
+    checkpoint: Any = None,
+    progress: bool = True,
     throw: bool = True,
 ) -> FitResult:
-    r"""Minimize $\tfrac12 \sum_i r_i^2$ over the named parameters of `model`.
+    r"""Find the values of the named parameters of `model` that make the cost of `residuals(model, data)` least.
 
-    - `model`: any PyTree: a simulator, a vector field, a dictionary of several. The search starts from its values.
-    - `residuals`: `residuals(model, data)`, an array or PyTree of arrays, each residual in units of its standard
-      deviation or all in one unit. Let a simulation inside fail as a value (`throw=False`): a NaN makes a trial step
-      be rejected, an exception would end the fit. It is compiled once for all fits with the same function objects
-      (`residuals` and every `where`) and shapes, so pass what changes through `model` and `data`: what the function
-      closes over is read at its first fit.
-    - `data`: whatever `residuals` takes, finite.
-    - `parameters`: which leaves may change; the others stay.
-    - `method`: an optimistix least-squares solver, by default `LevenbergMarquardt` as tight as the dtype allows.
+    `fit(problem)` or, in one go, `fit(model, residuals, data, parameters=[...])`, which is
+    `fit(Problem(model, residuals, data, parameters=[...]))`; see `Problem` for these arguments.
 
-    Raises ValueError or TypeError for a problem that cannot be right, RuntimeError if the search fails and `throw`.
+    - `method`: `LevenbergMarquardt()` by default; any least-squares solver or minimiser of optimistix, or optimizer of
+      optax.
+    - `starts`: how many searches, or `LatinHypercube(n)`, `Sobol(n)`, `UserStarts([...])`; the model's own values are
+      always the first. `key` makes them reproducible, by default `jax.random.key(0)`.
+    - `max_steps`: of each search.
+    - `batch_size`: searches that run side by side in one program, on each of the `devices`. Changes numbers by
+      rounding only; the number of devices never does.
+    - `checkpoint`: a path, or `Checkpoint(path, every=seconds)`: the fit is saved now and then, at the end and at
+      SIGTERM, and the same call goes on from there, to the same bits.
+    - `progress`: a bar, if it takes more than a second.
+
+    A trial point at which a simulation fails is rejected and recorded in `result.starts`; it never ends the fit.
+
+    Raises ValueError or TypeError for a problem that cannot be right, a start (if it is the only one) at which the
+    simulation fails, or a checkpoint of something else; RuntimeError if no search converged and `throw`.
     """
-    if not callable(residuals):
-        raise TypeError(f"residuals must be a function residuals(model, data), not {residuals!r}.")
+    problem = _as_problem(model, residuals, data, parameters, loss)
+    chosen = as_method(method)
+    points = as_starts(starts).points(problem, jax.random.key(0) if key is None else key)
+    keeper = Keeper(as_checkpoint(checkpoint), _belongs(problem, chosen, points) if checkpoint is not None else {})
+    machine = Machine(batch_size=batch_size or 1, devices=None if devices is None else tuple(devices))
+    reporter = Reporter(points.shape[0], max_steps, progress)
+    try:
+        states = search_all(problem, chosen, points, max_steps, machine, keeper, reporter)
+    finally:
+        reporter.close()
+    limit = int(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0])
+    table = start_table(np.asarray(points), states, limit, problem.experiments)
+    _check_any_began(table)
+    result = _result(problem, table)
+    if throw and result.result != RESULTS.successful:
+        raise RuntimeError(
+            f"The fit did not converge in {result.stats['num_steps']} steps: {RESULTS[result.result]} "
+            "With throw=False the best point is returned as it is."
+        )
+    return result
+
+
+def _as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
     if not is_concrete((model, data, jnp.zeros(()))):  # under jit even a constant is traced
-        raise TypeError(_TRACED)
-    where = coordinates(model, parameters)
-    refuse_nonfinite(data, "data")
-    problem = Problem(where=where, residuals=residuals, data=data)
-    z0 = where.start()
-    _check_start(evaluate(problem, z0), z0)
-    if method is None:
-        tolerance = where.resolution() ** 0.75
-        method = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
-    forward = forward_mode(problem, z0)
-    z, ended, num_steps = search(problem, z0, method, forward, max_steps)
-    result = RESULTS.promote(ended)
-    if throw and result != RESULTS.successful:
-        raise RuntimeError(f"The fit did not converge in {int(num_steps)} steps: {RESULTS[result]}")
-    return _result(problem, z, residual_jacobian(problem, z, forward), result, {"num_steps": num_steps})
+        raise TypeError(
+            "fit runs outside jit, grad and vmap: its checks and tables need values, but got a traced array. "
+            "Inside a transformation use `estimate`, which is differentiable."
+        )
+    if isinstance(model, Problem):
+        if any(x is not None for x in (residuals, data, parameters, loss)):
+            raise TypeError("fit(problem) takes residuals, data, parameters and loss from the problem: leave them out.")
+        return model
+    if residuals is None or parameters is None:
+        raise TypeError("fit takes a Problem, or model, residuals, data and parameters=[...].")
+    return Problem(model, residuals, data, parameters=parameters, loss=loss)
 
 
-_TRACED = (
-    "fit runs outside jit, grad and vmap: its checks and tables need values, but got a traced array. "
-    "Inside a transformation call optimistix.least_squares."
-)
+def _belongs(problem: Problem, method: AbstractMethod, points: Float[Array, "n p"]) -> dict[str, str]:
+    """What a checkpoint of this fit belongs to."""
+    return {"kind": "fit", **fingerprint(problem), "method": digest((method, repr(method))), "starts": digest(points)}
 
 
-def _result(problem: Problem, z, jac, result, stats) -> FitResult:
-    where = problem.where
-    tree = evaluate(problem, z)
-    cost = 0.5 * jnp.asarray(sum(jnp.sum(jnp.square(r.astype(z.dtype))) for r in jax.tree.leaves(tree)))
-    inverse, blind = _inverse_gram(np.asarray(jac))
-    covariance_z = 2 * cost / max(jac.shape[0] - z.size, 1) * inverse
-    slope = jnp.diagonal(jax.jacfwd(where.values)(z))
-    covariance = slope[:, None] * covariance_z * slope[None, :]
-    lost = unseen(blind, jnp.eye(z.size, dtype=z.dtype))
+def _check_any_began(table: StartTable) -> None:
+    if (table.num_steps > 0).any() or (table.verdict == 0).any():
+        return
+    failures = table.failures()
+    why = f"{failures[0].experiment!r}: {failures[0].reason}" if failures else "the cost is not finite."
+    if table.cost.size == 1:
+        raise ValueError(
+            f"The simulation fails at the starting values, in experiment {why} "
+            "Start from values at which it succeeds, or from several (`starts=`)."
+        )
+    raise ValueError(f"The simulation fails at all {table.cost.size} starts; the first in experiment {why}")
+
+
+def _result(problem: Problem, table: StartTable) -> FitResult:
+    best = table.best
+    z = jnp.asarray(table.z[best])
+    cost, linear, at_bound = _look(problem, z)
+    held = np.asarray(at_bound)
+    determined = not problem.is_plain or problem.num_data > int((~held).sum())
     return FitResult(
-        model=where.at(z),
-        residuals=tree,
+        problem=problem,
+        z=z,
         cost=cost,
-        covariance=jnp.where(lost[:, None] & lost[None, :], jnp.inf, covariance),
-        result=result,
-        stats=stats,
-        _coordinates=where,
-        _z=z,
-        _jacobian=jac,
-        _covariance_z=covariance_z,
-        _blind=blind,
+        result=jax.tree.map(lambda _: np.asarray(table.verdict[best]), RESULTS.successful),
+        stats={
+            "num_steps": int(table.num_steps[best]),
+            "num_evaluations": int(table.num_evaluations.sum()),
+            "num_jacobians": int(table.num_jacobians.sum()),
+        },
+        starts=table,
+        linearization=linear,
+        at_bound=held,
+        information=information(linear, held, determined),
     )
 
 
-def _inverse_gram(jac: np.ndarray) -> tuple[Float[Array, "p p"], Float[Array, "k p"]]:
-    """The pseudo-inverse of J^T J by singular values, and a basis of the directions that the residuals do not see."""
-    n, p = jac.shape
-    if n == p or not np.isfinite(jac).all():  # no scatter to take the scale from: nothing is known of any direction
-        return jnp.zeros((p, p), jac.dtype), jnp.eye(p, dtype=jac.dtype)
-    _, s, vt = np.linalg.svd(jac, full_matrices=False)
-    seen = s > s.max(initial=0) * max(jac.shape) * np.finfo(jac.dtype).eps
-    return jnp.asarray((vt[seen].T / s[seen] ** 2) @ vt[seen]), jnp.asarray(vt[~seen])
-
-
-def _check_start(tree: PyTree, z: Float[Array, " p"]) -> None:
-    leaves = jtu.tree_leaves_with_path(tree)
-    if not sum(np.size(leaf) for _, leaf in leaves):
-        raise ValueError(f"residuals(model, data) returned {tree!r}, which holds no number: return an array.")
-    for path, leaf in leaves:
-        if not is_float(leaf) or jnp.iscomplexobj(leaf):
-            kind = getattr(leaf, "dtype", type(leaf).__name__)
-            raise ValueError(
-                f"{leaf_name(path, 'residuals')} is of type {kind}, but must be an array of real floats: "
-                "split complex ones into real and imaginary parts, convert integers."
-            )
-    if not is_concrete(tree):
-        raise TypeError(_TRACED)
-    r = np.concatenate([np.ravel(leaf) for _, leaf in leaves])
-    if r.size < z.size:
-        raise ValueError(f"{r.size} residuals cannot determine {z.size} parameters: fit fewer, or add data.")
-    bad = ~np.isfinite(r)
-    if bad.any():
-        raise ValueError(
-            f"{bad.sum()} of {r.size} residuals are NaN or infinite at the starting values (first: number "
-            f"{int(np.argmax(bad))}). Start from values at which the simulation succeeds."
-        )
+@eqx.filter_jit
+def _look(problem: Problem, z: Float[Array, " p"]) -> tuple[Float[Array, ""], Linearization, Bool[Array, " p"]]:
+    """The cost, its local model, and which coordinates lie on a bound."""
+    return problem.evaluate(z).cost, problem.linearize(z), (z <= problem.lower) | (z >= problem.upper)

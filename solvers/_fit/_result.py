@@ -1,5 +1,6 @@
 """What `fit` returns: the fitted model, how well each parameter is known, and a table."""
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -10,130 +11,191 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Bool, Float, PyTree
 
+from .._problem import jacobian, Problem
 from .._results import RESULTS
-from ._parameter import Coordinates
+from .._search import Linearization
+from .._table import html_table, text_table
+from .._types import Scalar
+from ._covariance import Information
+from ._start_table import StartTable
 
 
 class FitResult(eqx.Module):
-    r"""A least-squares fit.
+    r"""A fit: the best point that was found, and what the data know of it.
 
-    - `model`: the model with the fitted values.
-    - `residuals`: the residuals there, as `residuals(model, data)` returns them; `cost` is half their sum of squares.
-    - `covariance`: of the parameters' values, $s^2 (J^\top J)^{-1}$ with $s^2 = \sum r^2 / (N - p)$: the residuals'
-      own scatter sets the scale. It linearizes the model at the fit. Infinite for parameters that the residuals do not
-      determine, and for all where $N = p$ leaves no scatter.
-    - `result`, `stats`: how the search ended, and its number of steps.
+    - `problem`: what was fitted. `z`: the best point in its coordinates, and `cost` there.
+    - `covariance`: of the parameters' values, by the linearized model, $s^2 (J^\top J)^{-1}$. For plain residuals
+      without priors their own scatter sets the scale, $s^2 = \sum \rho(r^2)/(N - p)$; where the noise or a prior is
+      given as a distribution, $s^2 = 1$ and $J^\top J$ is the Fisher information. Infinite for parameters that the
+      data do not determine, and for all where $N = p$ leaves no scatter; NaN for those that ended on a bound, where a
+      linearization says nothing (`profile` does).
+    - `result`, `stats`: how the search ended, and what it took. `starts`: what became of every start.
     """
 
-    model: PyTree
-    residuals: PyTree
-    cost: Float[Array, ""]
-    covariance: Float[Array, "p p"]
+    problem: Problem
+    z: Float[Array, " p"]
+    cost: Scalar
     result: RESULTS
     stats: dict[str, Any]
-    _coordinates: Coordinates
-    _z: Float[Array, " p"]
-    _jacobian: Float[Array, "n p"]
-    _covariance_z: Float[Array, "p p"]  # in the space that the residuals see
-    _blind: Float[Array, "k p"]  # orthonormal basis of the space that they do not see
+    starts: StartTable
+    linearization: Linearization
+    at_bound: Bool[np.ndarray, " p"]
+    information: Information
+
+    @property
+    def model(self) -> PyTree:
+        """The model with the fitted values; if some have one for each experiment, use `models`."""
+        own = [entry.name for entry in self.problem.layout.free if entry.experiments is not None]
+        if own:
+            raise ValueError(f"{', '.join(own)} have a value for each experiment: use models[experiment].")
+        return self.problem.model(self.z)
+
+    @property
+    def models(self) -> dict[str, PyTree]:
+        """The models with the fitted values, by experiment."""
+        return {name: self.problem.model(self.z, name) for name in self.problem.experiments}
+
+    @property
+    def residuals(self) -> PyTree:
+        """What `residuals(model, data)` returns at the fit; a dictionary by experiment, if there are several."""
+        trees = _predictions(self.problem, self.z)
+        return trees if len(trees) > 1 else next(iter(trees.values()))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters' names; entries of an array are numbered."""
-        return tuple(name for name, _ in self._coordinates.labels())
+        """The parameters' names; entries of arrays are numbered, those of experiments named."""
+        return self.problem.names
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Residuals minus parameters."""
-        n, p = self._jacobian.shape
-        return n - p
+        """Data minus parameters that the search could move."""
+        return self.problem.num_data - int((~self.at_bound).sum())
 
     @property
     def values(self) -> dict[str, float]:
         """The fitted values by name."""
-        return dict(zip(self.names, np.asarray(self._coordinates.values(self._z)).tolist(), strict=True))
+        return dict(zip(self.names, np.asarray(self.problem.values(self.z)).tolist(), strict=True))
+
+    @property
+    def derived(self) -> dict[str, float]:
+        """The values of the tied and the fixed parameters by name."""
+        return {name: float(value) for name, value in self.problem.layout.derived(self.z).items()}
+
+    @property
+    def scatter(self) -> float:
+        """The factor $s^2$ on the covariance."""
+        if not self.problem.is_plain:
+            return 1.0
+        return 2 * float(self.cost) / max(self.degrees_of_freedom, 1)
+
+    @property
+    def covariance(self) -> Float[Array, "p p"]:
+        """The covariance of the parameters' values."""
+        slope = jnp.diagonal(jax.jacfwd(self.problem.values)(self.z))
+        covariance = self.scatter * slope[:, None] * self.information.inverse * slope[None, :]
+        lost = self.information.unseen(jnp.eye(self.z.size, dtype=self.z.dtype))
+        covariance = jnp.where(lost[:, None] & lost[None, :], jnp.inf, covariance)
+        return jnp.where(self.at_bound[:, None] | self.at_bound[None, :], jnp.nan, covariance)
+
+    @property
+    def correlation(self) -> Float[Array, "p p"]:
+        """The correlations of the parameters; NaN where an error is infinite or unknown."""
+        error = jnp.sqrt(jnp.diagonal(self.covariance))
+        matrix = self.covariance / (error[:, None] * error[None, :])
+        return jnp.where(jnp.isfinite(error)[:, None] & jnp.isfinite(error)[None, :], matrix, jnp.nan)
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """The square roots of the covariance's diagonal, by name; infinite where the data do not tell."""
+        """The square roots of the covariance's diagonal, by name."""
         return dict(zip(self.names, np.sqrt(np.diag(np.asarray(self.covariance))).tolist(), strict=True))
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
-        """Confidence intervals by name: Student's t in the coordinate searched in, so that a `Log` one is positive."""
-        reach = self._student(level) * np.asarray(self._spread(jnp.eye(self._z.size, dtype=self._z.dtype)))
-        low = np.asarray(self._coordinates.values(self._z - reach))
-        high = np.asarray(self._coordinates.values(self._z + reach))
+        """Confidence intervals by name, linearized in the coordinate searched in: those of a `Log` one are positive."""
+        spread = np.asarray(self._spread(jnp.eye(self.z.size, dtype=self.z.dtype)))
+        reach = self.student(level) * np.where(self.at_bound, np.nan, spread)
+        low = np.asarray(self.problem.values(self.z - reach))
+        high = np.asarray(self.problem.values(self.z + reach))
         return dict(zip(self.names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
-    def predict(self, observe: Callable[[PyTree], PyTree]) -> tuple[PyTree, PyTree]:
+    def predict(self, observe: Callable[[PyTree], PyTree], experiment: str | None = None) -> tuple[PyTree, PyTree]:
         r"""`observe(model)` and its standard error by the delta method, $\sqrt{\mathrm{diag}(G C G^\top)}$.
 
-        What depends only on what the residuals see has a finite error, even if the parameters alone do not.
+        What depends only on what the data see has a finite error, even if the parameters alone do not.
         For a confidence band: value plus or minus `student(level)` times the standard error.
         """
-        predict = eqx.filter_jit(lambda z: observe(self._coordinates.at(z)))
-        value = predict(self._z)
-        sensitivity = jacobian(predict, self._z)
-        return value, jax.tree.map(self._spread, sensitivity)
-
-    def _spread(self, sensitivity):
-        g = sensitivity.reshape(-1, self._z.size).astype(self._z.dtype)
-        variance = jnp.einsum("ip,pq,iq->i", g, self._covariance_z, g)
-        error = jnp.where(unseen(self._blind, g), jnp.inf, jnp.sqrt(jnp.maximum(variance, 0)))
-        return error.reshape(sensitivity.shape[:-1])
+        predict = eqx.filter_jit(lambda z: observe(self.problem.model(z, experiment)))
+        value = predict(self.z)
+        return value, jax.tree.map(self._spread, jacobian(predict, self.z))
 
     def student(self, level: float = 0.95) -> float:
-        """How many standard errors make a confidence interval of this level."""
-        return self._student(level)
-
-    def _student(self, level):
+        """How many standard errors make a confidence interval of this level: Student's t, or the normal's."""
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
+        if not self.problem.is_plain:
+            return float(scipy.stats.norm.ppf(0.5 + level / 2))
         return float(scipy.stats.t.ppf(0.5 + level / 2, max(self.degrees_of_freedom, 1)))
 
     def summary(self, level: float = 0.95) -> str:
         """A table: parameter, unit, value, standard error, confidence interval."""
-        percent = f"{100 * level:g} % interval"
-        head = ("parameter", "unit", "value", "std. error", percent)
-        rows: list[tuple[str, ...]] = [head]
-        labels, intervals = self._coordinates.labels(), self.intervals(level)
-        for (name, unit), value, error in zip(labels, self.values.values(), self.standard_errors.values(), strict=True):
-            low, high = intervals[name]
-            rows.append((name, unit, f"{value:.6g}", f"{error:.2g}", f"[{low:.5g}, {high:.5g}]"))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
-        align = (str.ljust, str.ljust, str.rjust, str.rjust, str.ljust)
-        lines = ["  ".join(f(c, w) for f, c, w in zip(align, row, widths, strict=True)).rstrip() for row in rows]
-        lines.insert(1, "  ".join("-" * w for w in widths))
-        n = self._jacobian.shape[0]
-        scatter = float(np.sqrt(2 * float(self.cost) / self.degrees_of_freedom)) if self.degrees_of_freedom else np.nan
-        verdict = RESULTS[self.result] or "converged"
-        lines.append(
-            f"{n} residuals, {self.degrees_of_freedom} degrees of freedom, residual standard deviation {scatter:.4g}; "
-            f"{verdict} after {int(self.stats['num_steps'])} steps"
-        )
-        return "\n".join(lines)
+        return f"{text_table(_head(level), self._rows(level), _LEFT)}\n{self._verdict()}"
 
     def __str__(self) -> str:
         return self.summary()
 
+    def _repr_html_(self) -> str:
+        return f"{html_table(_head(0.95), self._rows(0.95), _LEFT)}<p>{html.escape(self._verdict())}</p>"
 
-def unseen(blind: Float[Array, "k p"], g: Float[Array, "m p"]) -> Bool[Array, " m"]:
-    """Which of the sensitivities `g` reach into the space that the residuals do not see."""
-    return jnp.sum((g @ blind.T) ** 2, axis=1) > jnp.finfo(g.dtype).eps ** 0.5 * jnp.sum(g**2, axis=1)
+    def _spread(self, sensitivity):
+        g = sensitivity.reshape(-1, self.z.size).astype(self.z.dtype)
+        variance = self.scatter * jnp.einsum("ip,pq,iq->i", g, self.information.inverse, g)
+        error = jnp.where(self.information.unseen(g), jnp.inf, jnp.sqrt(jnp.maximum(variance, 0)))
+        return error.reshape(sensitivity.shape[:-1])
+
+    def _rows(self, level: float) -> list[tuple[str, ...]]:
+        rows, intervals = [], self.intervals(level)
+        everyone = zip(self.problem.layout.labels(), self.values.values(), self.standard_errors.values(), strict=True)
+        for k, ((name, unit), value, error) in enumerate(everyone):
+            low, high = intervals[name]
+            remark = "at its bound" if self.at_bound[k] else "not determined" if np.isinf(error) else ""
+            known = np.isfinite(error)
+            cells = (f"{error:.2g}", f"[{low:.5g}, {high:.5g}]") if known else ("", "")
+            rows.append((name, unit, f"{value:.6g}", *cells, remark))
+        fixed = {label for entry in self.problem.layout.fixed for label in entry.labels()}
+        units = {entry.name: entry.unit for entry in (*self.problem.layout.fixed, *self.problem.layout.tied)}
+        for name, value in self.derived.items():
+            rows.append((name, units[name.split("[")[0]], f"{value:.6g}", "", "", "fixed" if name in fixed else "tied"))
+        return rows
+
+    def _verdict(self) -> str:
+        n = self.problem.num_data
+        quality = f"cost {float(self.cost):.6g}"
+        if self.problem.is_plain and self.degrees_of_freedom > 0:
+            quality = f"residual standard deviation {np.sqrt(self.scatter):.4g}"
+        ended = RESULTS[self.result] or "converged"
+        text = (
+            f"{n} data, {self.degrees_of_freedom} degrees of freedom, {quality}; "
+            f"{ended} after {self.stats['num_steps']} steps"
+        )
+        if self.information.blind.shape[0] and self.degrees_of_freedom > 0:
+            text += (
+                f"; {self.information.blind.shape[0]} direction(s) that the data do not determine (`identifiability`)"
+            )
+        many = self.starts.cost.size
+        if many > 1:
+            optima = self.starts.optima()
+            reached = len(optima[0].starts) if optima else 0
+            text += f"; {reached} of {many} starts reached the best of {len(optima)} optima"
+        failed = int(self.starts.failure_count.sum())
+        return text + (f"; {failed} failed simulations (`starts.failures()`)" if failed else "") + "."
 
 
-def jacobian(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> PyTree:
-    """The Jacobian of `fn` at `z`, in the mode that `fn` supports (forward, if it may)."""
-    mode = jax.jacfwd if supports_forward(fn, z) else jax.jacrev
-    return eqx.filter_jit(mode(fn))(z)
+_LEFT = ("unit", "")
 
 
-def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
-    """Whether `fn` can be differentiated in forward mode (a `Checkpointed` solve cannot)."""
-    try:
-        jax.jit(lambda z: jax.jvp(fn, (z,), (z,))).lower(z)  # tracing alone does not tell
-    except TypeError as error:
-        if "custom_vjp" not in str(error):
-            raise
-        return False
-    return True
+def _head(level: float) -> tuple[str, ...]:
+    return "parameter", "unit", "value", "std. error", f"{100 * level:g} % interval", ""
+
+
+@eqx.filter_jit
+def _predictions(problem: Problem, z: Float[Array, " p"]) -> dict[str, PyTree]:
+    return problem.predictions(z)

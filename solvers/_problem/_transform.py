@@ -1,10 +1,13 @@
-"""Maps between a parameter's value and the unbounded coordinate in which it is searched for."""
+"""Maps between a parameter's value and the coordinate in which it is searched for."""
 
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from .._types import parameter
 
 
 class AbstractTransform(eqx.Module):
@@ -53,3 +56,22 @@ class Log(AbstractTransform):
     def allows(self, value):
         """Positive finite values."""
         return jnp.isfinite(value) & (value > 0)
+
+
+class Logit(AbstractTransform):
+    """Values between two ends, searched for as the logarithm of the odds: the ends are never reached."""
+
+    lower: Float[Array, ""] = parameter(default=0.0)
+    upper: Float[Array, ""] = parameter(default=1.0)
+
+    def value(self, coordinate):
+        """lower + (upper - lower) / (1 + exp(-coordinate))."""
+        return self.lower + (self.upper - self.lower) * jax.nn.sigmoid(coordinate)
+
+    def coordinate(self, value):
+        """log((value - lower) / (upper - value))."""
+        return jnp.log(value - self.lower) - jnp.log(self.upper - value)
+
+    def allows(self, value):
+        """Between the ends."""
+        return (value > self.lower) & (value < self.upper)

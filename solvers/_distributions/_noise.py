@@ -1,0 +1,147 @@
+"""Noise of measurements: the densities are `jax.scipy.stats`'s."""
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.stats as stats
+from jaxtyping import Array, Float
+
+from .._types import parameter
+from ._distribution import AbstractNoise
+
+
+class Normal(AbstractNoise):
+    """The normal distribution of this mean and standard deviation."""
+
+    mean: Float[Array, "..."] = parameter()
+    sd: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """All numbers."""
+        return _real_line(self.mean)
+
+    def log_density(self, x):
+        """-((x - mean) / sd)^2 / 2 - log(sd sqrt(2 pi))."""
+        return stats.norm.logpdf(x, self.mean, self.sd)
+
+    def log_cdf(self, x):
+        """log Phi((x - mean) / sd), accurate in the tail."""
+        return stats.norm.logcdf(x, self.mean, self.sd)
+
+    def log_survival(self, x):
+        """log Phi((mean - x) / sd)."""
+        return stats.norm.logcdf((self.mean - x) / self.sd)
+
+    def draw(self, key, shape):
+        """mean + sd * standard normal numbers."""
+        return self.mean + self.sd * jax.random.normal(key, shape, self.mean.dtype)
+
+    def information(self):
+        """1 / sd^2 on the mean, 2 / sd^2 on the standard deviation."""
+        return Normal(mean=self.sd**-2, sd=2 * self.sd**-2)
+
+
+class LogNormal(AbstractNoise):
+    """A positive number whose logarithm is normal with mean `mu` and standard deviation `sigma`; median exp(mu)."""
+
+    mu: Float[Array, "..."] = parameter()
+    sigma: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """Positive numbers."""
+        return jnp.zeros_like(self.mu), jnp.full_like(self.mu, jnp.inf)
+
+    def log_density(self, x):
+        """The normal density of log(x), over x."""
+        return stats.norm.logpdf(jnp.log(x), self.mu, self.sigma) - jnp.log(x)
+
+    def log_cdf(self, x):
+        """log Phi((log(x) - mu) / sigma)."""
+        return stats.norm.logcdf(jnp.log(x), self.mu, self.sigma)
+
+    def log_survival(self, x):
+        """log Phi((mu - log(x)) / sigma)."""
+        return stats.norm.logcdf((self.mu - jnp.log(x)) / self.sigma)
+
+    def draw(self, key, shape):
+        """exp(mu + sigma * standard normal numbers)."""
+        return jnp.exp(self.mu + self.sigma * jax.random.normal(key, shape, self.mu.dtype))
+
+    def information(self):
+        """1 / sigma^2 on mu, 2 / sigma^2 on sigma."""
+        return LogNormal(mu=self.sigma**-2, sigma=2 * self.sigma**-2)
+
+
+class Laplace(AbstractNoise):
+    """The double exponential distribution: its best fit is the one of least absolute deviations."""
+
+    loc: Float[Array, "..."] = parameter()
+    scale: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """All numbers."""
+        return _real_line(self.loc)
+
+    def log_density(self, x):
+        """-|x - loc| / scale - log(2 scale)."""
+        return stats.laplace.logpdf(x, self.loc, self.scale)
+
+    def log_cdf(self, x):
+        """log(exp(u) / 2) for u = (x - loc) / scale < 0, else log(1 - exp(-u) / 2)."""
+        u = (x - self.loc) / self.scale
+        half = jnp.asarray(0.5, u.dtype)
+        return jnp.where(u < 0, jnp.log(half) + jnp.minimum(u, 0), jnp.log1p(-half * jnp.exp(-jnp.maximum(u, 0))))
+
+    def log_survival(self, x):
+        """The mirror image of `log_cdf`."""
+        return self.log_cdf(2 * self.loc - x)
+
+    def draw(self, key, shape):
+        """loc + scale * standard Laplace numbers."""
+        return self.loc + self.scale * jax.random.laplace(key, shape, self.loc.dtype)
+
+    def information(self):
+        """1 / scale^2 on both."""
+        return Laplace(loc=self.scale**-2, scale=self.scale**-2)
+
+
+class StudentT(AbstractNoise):
+    """Student's t distribution with `df` degrees of freedom: noise with outliers."""
+
+    df: Float[Array, "..."] = parameter()
+    loc: Float[Array, "..."] = parameter()
+    scale: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """All numbers."""
+        return _real_line(self.loc)
+
+    def log_density(self, x):
+        """-(df + 1) / 2 log(1 + u^2 / df) + const. for u = (x - loc) / scale."""
+        return stats.t.logpdf(x, self.df, self.loc, self.scale)
+
+    def log_cdf(self, x):
+        """By the incomplete beta function."""
+        u = (x - self.loc) / self.scale
+        tail = 0.5 * jax.scipy.special.betainc(self.df / 2, jnp.full_like(u, 0.5), self.df / (self.df + u**2))
+        return jnp.log(jnp.where(u < 0, tail, 1 - tail))
+
+    def log_survival(self, x):
+        """The mirror image of `log_cdf`."""
+        return self.log_cdf(2 * self.loc - x)
+
+    def draw(self, key, shape):
+        """loc + scale * standard t numbers."""
+        return self.loc + self.scale * jax.random.t(key, self.df, shape, self.loc.dtype)
+
+    def information(self):
+        """(df + 1) / ((df + 3) scale^2) on the location, 2 df / ((df + 3) scale^2) on the scale; not given on df."""
+        spread = 1 / ((self.df + 3) * self.scale**2)
+        return StudentT(df=jnp.zeros_like(self.df), loc=(self.df + 1) * spread, scale=2 * self.df * spread)
+
+
+def _real_line(like: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return jnp.full_like(like, -jnp.inf), jnp.full_like(like, jnp.inf)

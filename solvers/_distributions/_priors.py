@@ -1,0 +1,115 @@
+"""Distributions that are used as priors only."""
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.stats as stats
+from jaxtyping import Array, Float
+
+from .._types import parameter
+from ._distribution import AbstractDistribution
+
+
+class Uniform(AbstractDistribution):
+    """Constant density between two finite ends."""
+
+    lower: Float[Array, "..."] = parameter()
+    upper: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """Between the ends."""
+        return self.lower, self.upper
+
+    def log_density(self, x):
+        """-log(upper - lower)."""
+        return jnp.where((x >= self.lower) & (x <= self.upper), -jnp.log(self.upper - self.lower), -jnp.inf)
+
+    def draw(self, key, shape):
+        """lower + (upper - lower) * uniform numbers."""
+        return self.lower + (self.upper - self.lower) * jax.random.uniform(key, shape, self.lower.dtype)
+
+
+class LogUniform(AbstractDistribution):
+    """A positive number whose logarithm is uniform between those of two ends: its order of magnitude is unknown."""
+
+    lower: Float[Array, "..."] = parameter()
+    upper: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """Between the ends."""
+        return self.lower, self.upper
+
+    def log_density(self, x):
+        """-log(x log(upper / lower))."""
+        inside = (x >= self.lower) & (x <= self.upper)
+        return jnp.where(
+            inside, -jnp.log(jnp.where(inside, x, 1)) - jnp.log(jnp.log(self.upper / self.lower)), -jnp.inf
+        )
+
+    def draw(self, key, shape):
+        """lower * (upper / lower)^uniform."""
+        return self.lower * (self.upper / self.lower) ** jax.random.uniform(key, shape, self.lower.dtype)
+
+
+class HalfNormal(AbstractDistribution):
+    """The absolute value of a normal number of mean zero and standard deviation `scale`."""
+
+    scale: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """Positive numbers."""
+        return _positive(self.scale)
+
+    def log_density(self, x):
+        """log 2 plus the normal density."""
+        return stats.norm.logpdf(x, jnp.zeros_like(self.scale), self.scale) + jnp.log(jnp.asarray(2.0, x.dtype))
+
+    def draw(self, key, shape):
+        """scale * |standard normal numbers|."""
+        return self.scale * jnp.abs(jax.random.normal(key, shape, self.scale.dtype))
+
+
+class Gamma(AbstractDistribution):
+    """The gamma distribution of this shape and rate; mean shape / rate."""
+
+    shape: Float[Array, "..."] = parameter()
+    rate: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """Positive numbers."""
+        return _positive(self.shape)
+
+    def log_density(self, x):
+        """(shape - 1) log(x) - rate x + const."""
+        return stats.gamma.logpdf(x, self.shape, scale=1 / self.rate)
+
+    def draw(self, key, shape):
+        """Standard gamma numbers / rate."""
+        return jax.random.gamma(key, self.shape, shape, self.shape.dtype) / self.rate
+
+
+class Beta(AbstractDistribution):
+    """The beta distribution on (0, 1), with mean a / (a + b)."""
+
+    a: Float[Array, "..."] = parameter()
+    b: Float[Array, "..."] = parameter()
+
+    @property
+    def support(self):
+        """From 0 to 1."""
+        return jnp.zeros_like(self.a), jnp.ones_like(self.a)
+
+    def log_density(self, x):
+        """(a - 1) log(x) + (b - 1) log(1 - x) + const."""
+        return stats.beta.logpdf(x, self.a, self.b)
+
+    def draw(self, key, shape):
+        """Beta numbers."""
+        return jax.random.beta(key, self.a, self.b, shape, self.a.dtype)
+
+
+def _positive(like: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return jnp.zeros_like(like), jnp.full_like(like, jnp.inf)

@@ -1,0 +1,127 @@
+"""What became of every start of a fit."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float, Int
+
+from .._problem import message_of
+from .._search import SearchState
+from .._table import text_table
+
+
+class Failure(NamedTuple):
+    """The trial points of one start at which one experiment's simulation failed."""
+
+    start: int
+    experiment: str
+    count: int
+    first_step: int
+    last_step: int
+    reason: str
+
+
+class Optimum(NamedTuple):
+    """Starts that ended at the same point."""
+
+    z: Float[np.ndarray, " p"]
+    cost: float
+    starts: tuple[int, ...]
+
+
+class StartTable(eqx.Module):
+    """Where every start began and ended, in coordinates.
+
+    - `z0`, `z`: first and last points; `cost`: the cost there (a huge penalty where the start itself failed).
+    - `verdict`: how it ended, as a code of `RESULTS` (0: converged).
+    - `failures`: trial points at which simulations failed, as counts by start and experiment, and when and why.
+    """
+
+    z0: Float[np.ndarray, "n p"]
+    z: Float[np.ndarray, "n p"]
+    cost: Float[np.ndarray, " n"]
+    gradient_norm: Float[np.ndarray, " n"]
+    num_steps: Int[np.ndarray, " n"]
+    num_evaluations: Int[np.ndarray, " n"]
+    num_jacobians: Int[np.ndarray, " n"]
+    verdict: Int[np.ndarray, " n"]
+    failure_count: Int[np.ndarray, "n e"]
+    failure_first: Int[np.ndarray, "n e"]
+    failure_last: Int[np.ndarray, "n e"]
+    failure_reason: Int[np.ndarray, "n e"]
+    experiments: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def best(self) -> int:
+        """The start that ended lowest, among those that converged if any did."""
+        converged = self.verdict == 0
+        return int(np.argmin(np.where(converged | ~converged.any(), self.cost, np.inf)))
+
+    @property
+    def order(self) -> Int[np.ndarray, " n"]:
+        """The starts by final cost: a waterfall."""
+        return np.argsort(self.cost, kind="stable")
+
+    def failures(self) -> list[Failure]:
+        """Which start, which experiment, how often, when, why; by start."""
+        rows = np.argwhere(self.failure_count > 0)
+        return [
+            Failure(
+                start=int(i),
+                experiment=self.experiments[k],
+                count=int(self.failure_count[i, k]),
+                first_step=int(self.failure_first[i, k]),
+                last_step=int(self.failure_last[i, k]),
+                reason=message_of(self.failure_reason[i, k]),
+            )
+            for i, k in rows
+        ]
+
+    def failure_table(self) -> str:
+        """The failures as text."""
+        rows = [
+            (str(f.start), f.experiment, str(f.count), f"{f.first_step}-{f.last_step}", f.reason.split(". ")[0])
+            for f in self.failures()
+        ]
+        return text_table(("start", "experiment", "times", "steps", "reason"), rows, ("experiment", "reason"))
+
+    def optima(self, cost_tolerance: float = 1e-4, tolerance: float = 1e-2) -> list[Optimum]:
+        """Converged starts that ended at the same point, merged; the best first.
+
+        Two are the same if their costs differ by at most `cost_tolerance` (relative, and absolute for costs below 1)
+        and every coordinate by at most `tolerance` (likewise).
+        """
+        merged: list[tuple[int, list[int]]] = []
+        for i in self.order:
+            if self.verdict[i] != 0:
+                continue
+            for first, members in merged:
+                near = abs(self.cost[i] - self.cost[first]) <= cost_tolerance * max(1, abs(self.cost[first]))
+                apart = np.abs(self.z[i] - self.z[first]) > tolerance * np.maximum(1, np.abs(self.z[first]))
+                if near and not apart.any():
+                    members.append(int(i))
+                    break
+            else:
+                merged.append((int(i), [int(i)]))
+        return [Optimum(z=self.z[i], cost=float(self.cost[i]), starts=tuple(members)) for i, members in merged]
+
+
+def start_table(z0: Float[np.ndarray, "n p"], states: SearchState, limit: int, names: tuple[str, ...]) -> StartTable:
+    """The table of finished searches; `limit` is the code for those that ran out of steps."""
+    s = states.standing
+    return StartTable(
+        z0=np.asarray(z0),
+        z=s.z,
+        cost=s.cost,
+        gradient_norm=s.gradient_norm,
+        num_steps=s.num_steps,
+        num_evaluations=s.num_evaluations,
+        num_jacobians=s.num_jacobians,
+        verdict=np.where(s.done, s.verdict, limit).astype(np.int32),
+        failure_count=s.failures.count,
+        failure_first=s.failures.first_step,
+        failure_last=s.failures.last_step,
+        failure_reason=s.failures.reason,
+        experiments=names,
+    )

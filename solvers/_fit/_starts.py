@@ -1,0 +1,122 @@
+"""Where searches start."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats.qmc as qmc
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._problem import Problem
+
+
+class AbstractStarts(eqx.Module):
+    """The points from which a fit starts. The values of the model itself are always the first of them."""
+
+    @abc.abstractmethod
+    def points(self, problem: Problem, key: PRNGKeyArray) -> Float[Array, "n p"]:
+        """The coordinates of the starts."""
+
+
+class LatinHypercube(AbstractStarts):
+    """The model's values and `n` - 1 points that fall once into each of `n` - 1 slices of every coordinate.
+
+    Between the bounds, on the scale searched on; a parameter with a prior and an infinite bound starts at draws from it.
+    """
+
+    n: int = eqx.field(static=True)
+
+    def points(self, problem, key):
+        """By SciPy's `LatinHypercube`."""
+        draw = lambda p, seed: qmc.LatinHypercube(p, rng=np.random.default_rng(seed)).random(self.n - 1)
+        return _fill(problem, key, self.n, draw)
+
+
+class Sobol(AbstractStarts):
+    """The model's values and `n` - 1 points of a scrambled Sobol' sequence: evenest if `n` - 1 is a power of two."""
+
+    n: int = eqx.field(static=True)
+
+    def points(self, problem, key):
+        """By SciPy's `Sobol`."""
+
+        def draw(p, seed):
+            power = max(1, int(np.ceil(np.log2(max(2, self.n - 1)))))
+            return qmc.Sobol(p, rng=np.random.default_rng(seed)).random_base2(power)[: self.n - 1]
+
+        return _fill(problem, key, self.n, draw)
+
+
+class UserStarts(AbstractStarts):
+    """The model's values and these: a sequence of mappings from names to values; what is not named starts there too."""
+
+    values: tuple[dict[str, Any], ...]
+
+    def __init__(self, values: Sequence[Mapping[str, Any]]):
+        self.values = tuple(dict(one) for one in values)
+
+    def points(self, problem, key):
+        """As given."""
+        layout = problem.layout
+        entries = {entry.name: entry for entry in layout.free}
+        rows = [layout.start()]
+        for number, one in enumerate(self.values):
+            unknown = sorted(set(one) - set(entries))
+            if unknown:
+                raise ValueError(f"Start {number} names {unknown}, but the free parameters are {sorted(entries)}.")
+            pieces = []
+            for name, entry in entries.items():
+                value = jnp.broadcast_to(jnp.asarray(one.get(name, entry.start), entry.start.dtype), entry.start.shape)
+                pieces.append(jnp.ravel(entry.coordinate(value)))
+            rows.append(jnp.concatenate(pieces))
+        z = jnp.stack(rows)
+        outside = ~((z >= problem.lower) & (z <= problem.upper))  # NaN, where a transform excludes the value, too
+        if bool(outside.any()):
+            number, k = (int(i) for i in np.argwhere(np.asarray(outside))[0])
+            raise ValueError(f"Start {number - 1}: {problem.names[k]!r} lies outside its bounds.")
+        return z
+
+
+def as_starts(starts: Any) -> AbstractStarts:
+    """An integer is a Latin hypercube."""
+    if isinstance(starts, AbstractStarts):
+        return starts
+    if isinstance(starts, int) and not isinstance(starts, bool) and starts >= 1:
+        return LatinHypercube(starts)
+    raise ValueError(f"starts must be a positive integer, LatinHypercube, Sobol or UserStarts, not {starts!r}.")
+
+
+def _fill(problem: Problem, key: PRNGKeyArray, n: int, draw: Any) -> Float[Array, "n p"]:
+    """The model's values, and a filling of the box."""
+    if n < 1:
+        raise ValueError(f"There must be at least one start, not {n}.")
+    start = problem.start()
+    if n == 1:
+        return start[None]
+    lower, upper = np.asarray(problem.lower), np.asarray(problem.upper)
+    spread = np.isfinite(lower) & np.isfinite(upper)
+    seeds, prior_key = jax.random.split(key)
+    unit = draw(start.size, np.asarray(jax.random.key_data(seeds)).tolist())
+    with np.errstate(invalid="ignore"):  # infinite bounds: not used
+        points = np.where(spread, lower + unit * (upper - lower), _from_priors(problem, prior_key, n - 1))
+    missing = [name for name, column in zip(problem.names, points.T, strict=True) if np.isnan(column).any()]
+    if missing:
+        raise ValueError(
+            f"{n} starts need a finite range for every parameter, but {', '.join(missing)} has neither two finite "
+            "bounds (on the scale searched on: Log() needs a positive lower one) nor a prior. Give one, or UserStarts."
+        )
+    return jnp.concatenate([start[None], jnp.asarray(points, start.dtype)])
+
+
+def _from_priors(problem: Problem, key: PRNGKeyArray, n: int) -> Float[np.ndarray, "n p"]:
+    """Draws from the priors, inside the box; NaN where there is none."""
+    columns = []
+    for k, entry in zip(jax.random.split(key, len(problem.layout.free)), problem.layout.free, strict=True):
+        shape = (n, *entry.start.shape)
+        draws = jnp.full(shape, jnp.nan) if entry.prior is None else entry.prior.draw(k, shape)
+        columns.append(jax.vmap(lambda x, entry=entry: jnp.ravel(entry.coordinate(x)))(draws))
+    return np.clip(np.concatenate(columns, axis=1), np.asarray(problem.lower), np.asarray(problem.upper))

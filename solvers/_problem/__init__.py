@@ -1,0 +1,23 @@
+from ._experiments import Experiments as Experiments
+from ._fingerprint import digest as digest, fingerprint as fingerprint
+from ._loss import (
+    AbstractLoss as AbstractLoss,
+    Cauchy as Cauchy,
+    Huber as Huber,
+    SoftL1 as SoftL1,
+    Squares as Squares,
+    StudentTLoss as StudentTLoss,
+)
+from ._measurement import (
+    best_line as best_line,
+    best_offset as best_offset,
+    best_scale as best_scale,
+    best_sd as best_sd,
+    Observed as Observed,
+    TimeSeries as TimeSeries,
+)
+from ._mode import jacobian as jacobian
+from ._parameter import Parameter as Parameter, PerExperiment as PerExperiment, Tied as Tied
+from ._problem import Problem as Problem
+from ._terms import message_of as message_of
+from ._transform import AbstractTransform as AbstractTransform, Identity as Identity, Log as Log, Logit as Logit

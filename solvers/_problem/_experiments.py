@@ -1,0 +1,93 @@
+"""Several experiments on one model, run together where they look alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from .._tree import is_concrete, leaf_name, refuse_nonfinite
+from ._measurement import TimeSeries
+
+
+class Experiments(eqx.Module):
+    """Data of several experiments by name; `residuals(model, data)` is called with one at a time.
+
+    Conditions (doses, temperatures, initial states) are a part of an experiment's data. Experiments whose data have the
+    same structure and shapes are simulated as one batch; pad what is ragged with NaN in a `TimeSeries`.
+    """
+
+    names: tuple[str, ...] = eqx.field(static=True)
+    data: tuple[PyTree, ...]
+
+    def __init__(self, data: Mapping[str, PyTree]):
+        if not isinstance(data, Mapping) or not data:
+            raise ValueError(f"Experiments takes a non-empty mapping from names to data, not {type(data).__name__}.")
+        self.names = tuple(str(name) for name in data)
+        self.data = tuple(data.values())
+
+    def __getitem__(self, name: str) -> PyTree:
+        """The data of one experiment."""
+        if name not in self.names:
+            raise KeyError(f"No experiment {name!r}; there are {', '.join(self.names)}.")
+        return self.data[self.names.index(name)]
+
+
+class Group(eqx.Module):
+    """Experiments of one kind: their numbers, and their data stacked (not, if it is a single one)."""
+
+    members: tuple[int, ...] = eqx.field(static=True)
+    data: PyTree
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one experiment, unstacked."""
+        return len(self.members) == 1
+
+
+def as_experiments(data: PyTree) -> Experiments:
+    """The data as experiments; a single one is called "data"."""
+    experiments = data if isinstance(data, Experiments) else Experiments({"data": data})
+    for name, one in zip(experiments.names, experiments.data, strict=True):
+        root = f"data[{name!r}]" if isinstance(data, Experiments) else "data"
+        _refuse_nonfinite(one, root)
+    return experiments
+
+
+def groups_of(experiments: Experiments) -> tuple[Group, ...]:
+    """Experiments whose data differ in numbers only are stacked."""
+    kinds: dict[Any, list[int]] = {}
+    for number, data in enumerate(experiments.data):
+        arrays, rest = eqx.partition(data, eqx.is_array)
+        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arrays))
+        kind = (jax.tree.structure(arrays), shapes, str(jax.tree.structure(rest)), str(jax.tree.leaves(rest)))
+        kinds.setdefault(kind, []).append(number)
+    groups = []
+    for members in kinds.values():
+        data = [experiments.data[k] for k in members]
+        groups.append(Group(members=tuple(members), data=data[0] if len(members) == 1 else _stack(data)))
+    return tuple(groups)
+
+
+def _stack(data: list[PyTree]) -> PyTree:
+    arrays, rest = zip(*(eqx.partition(one, eqx.is_array) for one in data), strict=True)
+    return eqx.combine(jax.tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *arrays), rest[0])
+
+
+def _refuse_nonfinite(data: PyTree, root: str) -> None:
+    """NaN in a `TimeSeries` marks what was not measured; anywhere else it is a mistake."""
+    is_series = lambda x: isinstance(x, TimeSeries)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(data, is_leaf=is_series):
+        if is_series(leaf) or not is_concrete(leaf):
+            continue
+        if not isinstance(leaf, jax.Array | np.ndarray | float):
+            continue
+        try:
+            refuse_nonfinite(leaf, leaf_name(path, root))
+        except ValueError as error:
+            raise ValueError(
+                f"{error} If NaN marks what was not measured, give the data as TimeSeries(ts, values)."
+            ) from None

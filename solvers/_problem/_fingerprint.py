@@ -1,0 +1,45 @@
+"""Digests of a problem, part by part, to tell whether two are the same."""
+
+import hashlib
+import re
+from typing import Any, TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+if TYPE_CHECKING:
+    from ._problem import Problem
+
+
+def fingerprint(problem: "Problem") -> dict[str, str]:
+    """A digest of the data, of the model's values, of the parameters' declarations, and of the formula."""
+    layout = problem.layout
+    arrays, rest = eqx.partition(problem, eqx.is_array)
+    closed = jax.make_jaxpr(lambda arrays, z: eqx.combine(arrays, rest).linearize(z))(arrays, problem.start())
+    formula = re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr))
+    return {
+        "data": digest((problem.data, problem.data.names)),
+        "model": digest(layout.model),
+        "parameters": digest(((layout.free, layout.fixed, layout.tied), str(layout.labels()))),
+        "formula": digest((formula, closed.consts)),
+    }
+
+
+def digest(tree: PyTree) -> str:
+    """A digest of the numbers, the names and the text in a PyTree; functions count by name."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        found.update(jax.tree_util.keystr(path).encode())
+        found.update(_bytes_of(leaf))
+    return found.hexdigest()
+
+
+def _bytes_of(leaf: Any) -> bytes:
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic):
+        array = np.asarray(leaf)
+        return f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
+    return getattr(leaf, "__qualname__", repr(leaf)).encode()

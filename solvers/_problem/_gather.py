@@ -1,0 +1,154 @@
+"""From declared parameters to a layout: find what each `where` picks, and refuse what cannot be right."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from .._tree import is_concrete, is_float
+from ._layout import Entry, Layout
+from ._parameter import Parameter, Place, place_of
+from ._transform import Identity, Log
+
+
+def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[str, ...]) -> Layout:
+    """The layout of these parameters in this model."""
+    if not parameters:
+        raise ValueError("parameters is empty: name at least one, e.g. Parameter(lambda m: m.mass, name='mass').")
+    names = [p.name for p in parameters]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Parameter names must differ, but they are {names}.")
+    leaves, structure = jax.tree.flatten(model)
+    places = jax.tree.unflatten(structure, [Place(number) for number in range(len(leaves))])
+    taken: dict[int, np.ndarray] = {}
+    entries = []
+    for p in parameters:
+        place = place_of(p, places)
+        leaf = leaves[place.leaf]
+        _check_leaf(p, leaf)
+        _take(p, place, leaf, taken, names)
+        entries.append(_entry(p, place, leaf, experiments))
+    layout = Layout(
+        model=model,
+        free=tuple(e for e, p in zip(entries, parameters, strict=True) if not p.fixed and p.tied is None),
+        fixed=tuple(e for e, p in zip(entries, parameters, strict=True) if p.fixed),
+        tied=tuple(e for e in entries if e.tied is not None),
+        experiments=experiments,
+    )
+    if not layout.free:
+        raise ValueError("Every parameter is fixed or tied: nothing is left to search for.")
+    z = jax.eval_shape(layout.start)
+    jax.eval_shape(layout.derived, z)  # ties: circles, unknown names, shapes
+    return layout
+
+
+def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) -> Entry:
+    float_ = jnp.result_type(float)
+    index = _index(place.index)
+    value = jnp.asarray(leaf if index is None else leaf[index]).astype(float_)
+    own = p.per_experiment is not None
+    start = jnp.stack([value] * len(experiments)) if own else value[None]
+    if p.per_experiment is not None:
+        unknown = sorted(set(p.per_experiment.start) - set(experiments))
+        if unknown:
+            raise ValueError(f"Parameter {p.name!r} starts in experiments {unknown}, but there are {experiments}.")
+        for name, given in p.per_experiment.start.items():
+            start = start.at[experiments.index(name)].set(jnp.broadcast_to(jnp.asarray(given, float_), value.shape))
+    lower, upper = _bounds(p, value)
+    entry = Entry(
+        name=p.name,
+        unit=p.unit,
+        leaf=place.leaf,
+        index=index,
+        shape=value.shape,
+        experiments=experiments if own else None,
+        tied=None if p.tied is None else p.tied.value,
+        transform=p.transform,
+        prior=p.prior,
+        scale=jnp.broadcast_to(jnp.asarray(p.scale, float_), value.shape),
+        lower=lower,
+        upper=upper,
+        start=start,
+    )
+    if is_concrete((start, lower, upper, p.transform)) and p.tied is None:
+        _check_start(p, entry)
+    return entry
+
+
+def _index(index: Any) -> tuple[int, ...] | None:
+    if index is None:
+        return None
+    index = index if isinstance(index, tuple) else (index,)
+    if not all(isinstance(i, int | np.integer) for i in index):
+        raise ValueError(f"`where` may pick a whole leaf or an entry by integers, not by {index}: name entries singly.")
+    return tuple(int(i) for i in index)
+
+
+def _bounds(p: Parameter, value: Any) -> tuple[Any, Any]:
+    if not isinstance(p.bounds, tuple) or len(p.bounds) != 2:
+        raise ValueError(f"Parameter {p.name!r}: bounds must be a pair (lower, upper), not {p.bounds!r}.")
+    ends = []
+    for given, none in zip(p.bounds, (-np.inf, np.inf), strict=True):
+        end = jnp.asarray(none if given is None else given, value.dtype)
+        if end.shape not in ((), value.shape):
+            raise ValueError(f"Parameter {p.name!r} has shape {value.shape}, its bounds {end.shape}: they must agree.")
+        ends.append(jnp.broadcast_to(end, value.shape))
+    lower, upper = ends
+    if is_concrete((lower, upper)):
+        if bool(jnp.any(jnp.isnan(lower) | jnp.isnan(upper))):
+            raise ValueError(f"Parameter {p.name!r}: its bounds {p.bounds} hold NaN; use None where there is none.")
+        if bool(jnp.any(lower > upper)):
+            raise ValueError(f"Parameter {p.name!r}: its lower bound exceeds its upper one, {p.bounds}: exchange them.")
+        if bool(jnp.any(lower == upper)):
+            raise ValueError(f"Parameter {p.name!r}: its bounds {p.bounds} leave no room: write fixed=True instead.")
+    if p.prior is None:
+        return lower, upper
+    low, high = (jnp.broadcast_to(jnp.asarray(end, value.dtype), value.shape) for end in p.prior.support)
+    return jnp.maximum(lower, low), jnp.minimum(upper, high)
+
+
+def _check_leaf(p: Parameter, leaf: Any) -> None:
+    if not is_float(leaf):
+        raise ValueError(
+            f"Parameter {p.name!r} is {leaf!r}, which has no derivative. Make it a float array: declare the field with "
+            "`parameter()`, or write jnp.asarray(1.0)."
+        )
+    if jnp.iscomplexobj(leaf):
+        raise ValueError(f"Parameter {p.name!r} is complex: fit its real and imaginary parts as two float leaves.")
+
+
+def _check_start(p: Parameter, entry: Entry) -> None:
+    start = np.asarray(entry.start)
+    outside = (start < np.asarray(entry.lower)) | (start > np.asarray(entry.upper))
+    if outside.any():
+        at = start[outside].flat[0]
+        raise ValueError(
+            f"Parameter {p.name!r} starts at {at:g}, outside its bounds (or its prior's support) "
+            f"[{np.min(entry.lower):g}, {np.max(entry.upper):g}]: start inside, or widen them."
+        )
+    if not bool(np.all(p.transform.allows(entry.start))):
+        hint = "" if isinstance(p.transform, Identity | Log) else f" ({p.transform})"
+        raise ValueError(
+            f"Parameter {p.name!r} starts at {start.ravel()[0]:g}, which {type(p.transform).__name__}(){hint} does not "
+            "allow. Start at another value or use another transform."
+        )
+    if not bool(np.all(np.asarray(entry.scale) > 0)):
+        raise ValueError(f"Parameter {p.name!r}: scale must be positive, a typical size, not {p.scale}.")
+
+
+def _take(p: Parameter, place: Place, leaf: Any, taken: dict[int, np.ndarray], names: list[str]) -> None:
+    """Note which entries of which leaf a parameter has, and refuse a second one."""
+    owner = taken.setdefault(place.leaf, np.full(leaf.shape, -1))
+    index = () if place.index is None else _index(place.index)
+    try:
+        old = np.atleast_1d(owner[index])
+    except IndexError as error:
+        raise ValueError(f"Parameter {p.name!r}: {error} (the leaf has shape {leaf.shape}).") from error
+    if old.size and old.max() >= 0:
+        raise ValueError(
+            f"Parameters {names[int(old.max())]!r} and {p.name!r} pick the same leaf: keep one, or tie it."
+        )
+    owner[index] = names.index(p.name)

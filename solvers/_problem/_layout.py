@@ -1,0 +1,180 @@
+"""The parameters of a problem as one flat vector of coordinates, and back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from .._distributions import AbstractDistribution
+from .._types import Scalar
+from ._transform import AbstractTransform
+
+
+class Entry(eqx.Module):
+    """One parameter, resolved: which leaf of the model (or entry of it), and what its coordinates stand for.
+
+    Values have the shape `(copies, *shape)`: a copy for each experiment, or one for all.
+    """
+
+    name: str = eqx.field(static=True)
+    unit: str = eqx.field(static=True)
+    leaf: int = eqx.field(static=True)
+    index: tuple[int, ...] | None = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    experiments: tuple[str, ...] | None = eqx.field(static=True)
+    tied: Callable[[Mapping[str, Array]], Any] | None = eqx.field(static=True)
+    transform: AbstractTransform
+    prior: AbstractDistribution | None
+    scale: Float[Array, "..."]
+    lower: Float[Array, "..."]
+    upper: Float[Array, "..."]
+    start: Float[Array, "copies ..."]
+
+    @property
+    def size(self) -> int:
+        """How many numbers it stands for."""
+        return int(np.prod(self.start.shape))
+
+    def coordinate(self, value: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The coordinate of a value; infinite for a bound that the transform excludes."""
+        return self.transform.coordinate(value) / self.scale
+
+    def value(self, z: Float[Array, " size"]) -> Float[Array, "copies ..."]:
+        """The values at coordinates."""
+        return self.transform.value(z.reshape(self.start.shape) * jnp.broadcast_to(self.scale, self.start.shape))
+
+    def bound(self, value: Float[Array, "..."], none: float) -> Float[Array, " size"]:
+        """The coordinates of a bound, flat; `none` where the transform itself excludes what lies beyond."""
+        z = self.coordinate(jnp.broadcast_to(value, self.start.shape))
+        return jnp.ravel(jnp.where(jnp.isnan(z), none, z))
+
+    def labels(self) -> Iterator[str]:
+        """The names of its numbers, in the order of the flat vector."""
+        marks = [f"[{name}]" for name in self.experiments] if self.experiments is not None else [""]
+        for mark in marks:
+            for index in np.ndindex(*self.shape):
+                yield self.name + mark + (str(list(index)) if index else "")
+
+
+class Layout(eqx.Module):
+    """The model, and its parameters by kind."""
+
+    model: PyTree
+    free: tuple[Entry, ...]
+    fixed: tuple[Entry, ...]
+    tied: tuple[Entry, ...]
+    experiments: tuple[str, ...] = eqx.field(static=True)
+
+    def start(self) -> Float[Array, " p"]:
+        """The coordinates at which a search starts."""
+        return self._join(entry.coordinate(entry.start) for entry in self.free)
+
+    def box(self) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """The bounds of the coordinates."""
+        lower = self._join(entry.bound(entry.lower, -jnp.inf) for entry in self.free)
+        return lower, self._join(entry.bound(entry.upper, jnp.inf) for entry in self.free)
+
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Name and unit of every coordinate."""
+        return tuple((name, entry.unit) for entry in self.free for name in entry.labels())
+
+    def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
+        """The values at coordinates, flat."""
+        return jnp.concatenate([jnp.ravel(value) for value in self.by_name(z).values()])
+
+    def by_name(self, z: Float[Array, " p"]) -> dict[str, Float[Array, "copies ..."]]:
+        """The values of the free parameters by name."""
+        pieces = jnp.split(z, np.cumsum([entry.size for entry in self.free])[:-1])
+        return {entry.name: entry.value(piece) for entry, piece in zip(self.free, pieces, strict=True)}
+
+    def derived(self, z: Float[Array, " p"]) -> dict[str, Float[Array, "..."]]:
+        """The values of what is tied and fixed by name, with a copy for each experiment where they differ."""
+        own = any(entry.experiments is not None for entry in (*self.free, *self.fixed))
+        names = self.experiments if own else self.experiments[:1]
+        rows = {}
+        each = [self.resolved(self.of_experiment(self.by_name(z), k)) for k in range(len(names))]
+        for entry in self.fixed:
+            rows |= {label: x for label, x in zip(entry.labels(), jnp.ravel(entry.start), strict=True)}
+        for entry in self.tied:
+            for k, name in enumerate(names):
+                mark = f"[{name}]" if own else ""
+                for index in np.ndindex(*entry.shape):
+                    rows[entry.name + mark + (str(list(index)) if index else "")] = each[k][entry.name][index]
+        return rows
+
+    def of_experiment(self, values: dict[str, Array], k: Any) -> dict[str, Array]:
+        """One copy of each free and fixed value: the one that belongs to experiment number `k`."""
+        values = values | {entry.name: entry.start for entry in self.fixed}
+        own = {entry.name for entry in (*self.free, *self.fixed) if entry.experiments is not None}
+        return {name: value[k] if name in own else value[0] for name, value in values.items()}
+
+    def resolved(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The values of all parameters, with those that are tied, for one experiment."""
+        resolver = _Resolver(values, {entry.name: entry for entry in self.tied})
+        return {name: resolver[name] for name in resolver}
+
+    def model_with(self, values: Mapping[str, Array]) -> PyTree:
+        """The model with the values of one experiment."""
+        values = self.resolved(values)
+        leaves, structure = jax.tree.flatten(self.model)
+        for entry in (*self.free, *self.fixed, *self.tied):
+            old, new = leaves[entry.leaf], values[entry.name]
+            new = new.astype(old.dtype)
+            leaves[entry.leaf] = new if entry.index is None else jnp.asarray(old).at[entry.index].set(new)
+        return jax.tree.unflatten(structure, leaves)
+
+    def log_prior(self, z: Float[Array, " p"]) -> Scalar:
+        """The logarithm of the priors' density of the values."""
+        total = jnp.zeros((), z.dtype)
+        for entry, value in zip(self.free, self.by_name(z).values(), strict=True):
+            if entry.prior is not None:
+                total = total + jnp.sum(entry.prior.log_density(value))
+        return total
+
+    @property
+    def has_priors(self) -> bool:
+        """Whether any free parameter has a prior."""
+        return any(entry.prior is not None for entry in self.free)
+
+    def _join(self, pieces) -> Float[Array, " p"]:
+        return jnp.concatenate([jnp.ravel(piece) for piece in pieces])
+
+
+class _Resolver(Mapping[str, Array]):
+    """Values by name; those of tied parameters are computed when they are asked for."""
+
+    def __init__(self, values: Mapping[str, Array], tied: dict[str, Entry]):
+        self._values, self._tied = dict(values), tied
+        self._open: list[str] = []
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._values:
+            self._values[name] = self._compute(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._values, *(name for name in self._tied if name not in self._values)])
+
+    def __len__(self) -> int:
+        return len(set(self._values) | set(self._tied))
+
+    def _compute(self, name: str) -> Array:
+        if name in self._open:
+            raise ValueError(f"Tied parameters go round in a circle: {' -> '.join([*self._open, name])}.")
+        if name not in self._tied:
+            asking = f"The tie of {self._open[-1]!r} asks for {name!r}" if self._open else f"No parameter {name!r}"
+            raise ValueError(f"{asking}; there are {sorted({*self._values, *self._tied})}.")
+        self._open.append(name)
+        entry = self._tied[name]
+        assert entry.tied is not None
+        value = jnp.asarray(entry.tied(self)).astype(jnp.result_type(float))
+        self._open.pop()
+        if value.shape != entry.shape:
+            raise ValueError(
+                f"The tie of {name!r} returns shape {value.shape}, but the leaf has {entry.shape}: use jnp.full, say."
+            )
+        return value

@@ -1,0 +1,91 @@
+"""Which way to differentiate: by what the simulation supports, and by size."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """The modes for Jacobians and for gradients."""
+
+    jacobian_is_forward: bool
+    gradient_is_forward: bool
+
+    def jacobian(self, fn: Callable[..., Any], z: Float[Array, " p"]) -> tuple[Float[Array, "n p"], Any]:
+        """The Jacobian of `fn`, which returns a vector and something beside it, and the latter."""
+        differentiate = jax.jacfwd if self.jacobian_is_forward else jax.jacrev
+        return differentiate(fn, has_aux=True)(z)
+
+
+def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> tuple[Mode, Any]:
+    """The mode for `fn(z) -> (vector, parts)`, and the shapes of the parts; found out once for each `kind`.
+
+    A column of the Jacobian costs a forward sweep, a row or a gradient a backward one, about three times as dear.
+    """
+    arrays, rest = eqx.partition(kind, eqx.is_array_like)
+    leaves, structure = jax.tree.flatten(rest)
+    shapes = [(jnp.shape(x), str(jnp.result_type(x))) for x in jax.tree.leaves(arrays)]
+    return _choose(_Keyed((structure, tuple(leaves), str(shapes)), fn, z))
+
+
+class _Keyed:
+    """A function that equals every other of its kind."""
+
+    def __init__(self, key: Any, fn: Callable[..., Any], z: Array):
+        self.key, self.content = key, [fn, z]
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: Any) -> bool:
+        return self.key == other.key
+
+
+@functools.lru_cache(maxsize=256)
+def _choose(keyed: _Keyed) -> tuple[Mode, Any]:
+    fn, z = keyed.content
+    keyed.content.clear()  # the cache keeps the key alone
+    try:
+        flat, parts = eqx.filter_eval_shape(fn, z)
+    except jax.errors.NonConcreteBooleanIndexError as error:
+        raise ValueError(
+            "residuals(model, data) changes its shape with the values of the parameters or data (a boolean mask as an "
+            "index). Its shape must be constant: set what does not count to zero with jnp.where, or mark missing data "
+            "with NaN in a TimeSeries and return Observed(...)."
+        ) from error
+    vector = lambda z: fn(z)[0]
+    forward = z.size <= 3 * flat.size and supports_forward(vector, z)
+    cheap = z.size <= 3
+    return Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z))), parts
+
+
+def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
+    """Whether `fn` can be differentiated in forward mode (a solve with `checkpoints` cannot)."""
+    return _lowers(lambda z: jax.jvp(fn, (z,), (z,)), z)
+
+
+def _reverse(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
+    return _lowers(jax.grad(lambda z: jnp.sum(fn(z))), z)
+
+
+def _lowers(fn: Callable[[Array], Any], z: Array) -> bool:
+    try:
+        jax.jit(fn).lower(z)  # tracing alone does not tell
+    except Exception as error:  # noqa: BLE001: each library refuses a mode in its own way
+        if "custom_vjp" not in str(error) and "reverse" not in str(error).lower():
+            raise
+        return False
+    return True
+
+
+def jacobian(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> PyTree:
+    """The Jacobian of `fn` at `z`, in the mode that `fn` supports (forward, if it may)."""
+    mode = jax.jacfwd if supports_forward(fn, z) else jax.jacrev
+    return eqx.filter_jit(mode(fn))(z)

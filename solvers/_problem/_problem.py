@@ -1,0 +1,208 @@
+"""`Problem`: a model, its parameters, and the data that they should explain."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from .._search import AbstractObjective, Evaluation, Linearization
+from ._experiments import as_experiments, Experiments, Group, groups_of
+from ._gather import gather
+from ._layout import Layout
+from ._loss import AbstractLoss, Squares
+from ._mode import choose_mode, Mode
+from ._parameter import Parameter
+from ._show import as_html, as_text
+from ._terms import AbstractTerm, PlainTerm, terms_of, verdict_of
+
+
+class _Part(eqx.Module):
+    """What became of a group of experiments (or of a single one): terms, cost and verdict of each."""
+
+    terms: tuple[AbstractTerm, ...]
+    cost: Float[Array, "..."]
+    verdict: Int[Array, "..."]
+
+
+class Problem(AbstractObjective):
+    r"""Which parameters of `model` make `residuals(model, data)` small, or the measurements likely.
+
+    The cost is $\sum \tfrac12\rho(r^2)$ over plain residuals, plus minus the logarithms of the likelihoods of
+    measurements and of the priors' densities. With squares it is half the sum of squares, as in SciPy.
+
+    - `model`: any PyTree: a simulator, a vector field, a dictionary of several. The search starts from its values.
+    - `residuals`: `residuals(model, data)` returns an array or a PyTree of arrays, each residual in units of its
+      standard deviation or all in one unit; and `Observed(values, distribution)` where the noise has a distribution of
+      its own. Beside them it may return how its simulation ended, `solution.result`. Let a simulation fail as a value
+      (`throw=False`): such a point costs a penalty and is recorded, an exception would end the search. The function is
+      compiled once for all problems with the same function object and shapes, so pass what changes through `model`
+      and `data`.
+    - `data`: whatever `residuals` takes, finite but for the NaN of a `TimeSeries`; or `Experiments({name: data, ...})`.
+    - `parameters`: which leaves may change; the others stay.
+    - `loss`: how plain residuals count.
+
+    Methods see it as a function of a flat vector of coordinates `z` (transformed, scaled values) in a box.
+    """
+
+    layout: Layout
+    groups: tuple[Group, ...]
+    data: Experiments
+    loss: AbstractLoss
+    lower: Float[Array, " p"]
+    upper: Float[Array, " p"]
+    residuals: Callable[[Any, Any], PyTree] = eqx.field(static=True)
+    mode: Mode = eqx.field(static=True)
+    is_plain: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        model: PyTree,
+        residuals: Callable[[Any, Any], PyTree],
+        data: PyTree,
+        *,
+        parameters: Sequence[Parameter],
+        loss: AbstractLoss | None = None,
+    ):
+        if not callable(residuals):
+            raise TypeError(f"residuals must be a function residuals(model, data), not {residuals!r}.")
+        self.data = as_experiments(data)
+        self.groups = groups_of(self.data)
+        self.layout = gather(model, parameters, self.data.names)
+        self.loss = Squares() if loss is None else loss
+        self.lower, self.upper = self.layout.box()
+        self.residuals = residuals
+        kind = (residuals, self.layout, self.groups, self.loss)
+        self.mode, parts = choose_mode(self._channels, kind, self.start())
+        terms = [term for part in parts for term in part.terms]
+        self.is_plain = all(isinstance(term, PlainTerm) for term in terms) and not self.layout.has_priors
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the coordinates: entries of arrays and of experiments are numbered and named."""
+        return tuple(name for name, _ in self.layout.labels())
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """The names of the experiments."""
+        return self.data.names
+
+    def start(self) -> Float[Array, " p"]:
+        """The coordinates of the model's own values."""
+        return self.layout.start()
+
+    def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
+        """The values of the parameters at coordinates, in the order of `names`."""
+        return self.layout.values(z)
+
+    def model(self, z: Float[Array, " p"], experiment: str | None = None) -> PyTree:
+        """The model with the values at coordinates `z` (those of one experiment, if there are values for each)."""
+        number = 0 if experiment is None else self.experiments.index(experiment)
+        return self.layout.model_with(self.layout.of_experiment(self.layout.by_name(z), number))
+
+    def predictions(self, z: Float[Array, " p"]) -> dict[str, PyTree]:
+        """What `residuals` returns at `z`, by experiment."""
+        values = self.layout.by_name(z)
+        trees = {}
+        for group in self.groups:
+            for position, number in enumerate(group.members):
+                model = self.layout.model_with(self.layout.of_experiment(values, number))
+                data = group.data if group.is_single else _member(group.data, position)
+                trees[self.experiments[number]] = self.residuals(model, data)
+        return {name: trees[name] for name in self.experiments}
+
+    def evaluate(self, z):
+        """The cost, or a penalty (the square root of the largest number) if an experiment fails, and the verdicts."""
+        _, parts = self._channels(z)
+        order = jnp.argsort(jnp.asarray([number for group in self.groups for number in group.members]))
+        verdicts = jnp.concatenate([jnp.atleast_1d(part.verdict) for part in parts])[order]
+        cost = sum(jnp.sum(part.cost) for part in parts) - self.layout.log_prior(z)
+        penalty = jnp.sqrt(jnp.finfo(z.dtype).max)
+        failed = jnp.any(verdicts != 0) | ~jnp.isfinite(cost)
+        return Evaluation(cost=jnp.where(failed, penalty, cost), verdicts=verdicts)
+
+    def linearize(self, z):
+        """The Fisher (Gauss-Newton) model of the cost at `z`."""
+        jacobian, parts = self.mode.jacobian(self._channels, z)
+        failed = jnp.any(jnp.concatenate([jnp.ravel(part.verdict) for part in parts]) != 0)
+        local = [
+            _local(part.terms) if g.is_single else eqx.filter_vmap(_local)(part.terms)
+            for g, part in zip(self.groups, parts, strict=True)
+        ]
+        score, curvature = (jnp.concatenate([jnp.ravel(x[k]) for x in local]) for k in range(2))
+        jacobian, score, curvature = (jnp.where(failed, 0, x) for x in (jacobian, score, curvature))
+        curved = curvature > 0
+        root = jnp.sqrt(jnp.where(curved, curvature, 1))
+        linear = Linearization(
+            residuals=jnp.where(curved, score / root, 0),
+            jacobian=jnp.where(curved, root, 0)[:, None] * jacobian,
+            slope=jnp.where(curved, 0, score) @ jacobian,
+        )
+        return self._with_priors(z, linear) if self.layout.has_priors else linear
+
+    def gradient(self, z):
+        """The gradient of the cost; zero where an experiment fails."""
+        if self.mode.gradient_is_forward:
+            return self.linearize(z).gradient
+        evaluate = lambda z: (lambda e: (e.cost, e.failed))(self.evaluate(z))
+        gradient, failed = jax.grad(evaluate, has_aux=True)(z)
+        return jnp.where(failed, 0, gradient)
+
+    @property
+    def num_data(self) -> int:
+        """How many data there are; missing ones do not count."""
+        return int(_num_data(self, self.start()))
+
+    def _with_priors(self, z, linear: Linearization) -> Linearization:
+        """One more row for each coordinate: the curvature of the priors, where positive."""
+        slope = jax.grad(lambda z: -self.layout.log_prior(z))
+        score, curvature = jax.jvp(slope, (z,), (jnp.ones_like(z),))  # the priors are independent: a diagonal
+        return Linearization(
+            residuals=jnp.concatenate([linear.residuals, jnp.zeros_like(z)]),
+            jacobian=jnp.concatenate([linear.jacobian, jnp.diag(jnp.sqrt(jnp.maximum(curvature, 0)))]),
+            slope=linear.slope + score,
+        )
+
+    def _channels(self, z: Float[Array, " p"]) -> tuple[Float[Array, " n"], tuple[_Part, ...]]:
+        """Everything that the cost depends on through the model, flat; and what became of it, group by group."""
+        values = self.layout.by_name(z)
+        flat, parts = zip(*(self._group(group, values) for group in self.groups), strict=True)
+        return jnp.concatenate([jnp.ravel(x) for x in flat]), parts
+
+    def _group(self, group: Group, values: dict[str, Array]) -> tuple[Float[Array, "..."], _Part]:
+        def one(number: Any, data: PyTree):
+            model = self.layout.model_with(self.layout.of_experiment(values, number))
+            tree = self.residuals(model, data)
+            terms = terms_of(tree, self.loss, jnp.result_type(float))
+            flat = jnp.concatenate([jnp.ravel(x) for term in terms for x in jax.tree.leaves(term.channels)])
+            cost = jnp.asarray(sum(term.cost(term.channels) for term in terms))
+            verdict = verdict_of(tree, jnp.isfinite(flat).all() & jnp.isfinite(cost))
+            return flat, _Part(terms=terms, cost=cost, verdict=verdict)
+
+        if group.is_single:
+            return one(group.members[0], group.data)
+        return eqx.filter_vmap(one, in_axes=(0, eqx.if_array(0)))(jnp.asarray(group.members), group.data)
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+def _local(terms: tuple[AbstractTerm, ...]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """The slope and curvature of the cost of an experiment in every channel."""
+    join = lambda trees: jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(trees)])
+    return join([jax.grad(term.cost)(term.channels) for term in terms]), join([term.curvature() for term in terms])
+
+
+@eqx.filter_jit
+def _num_data(problem: Problem, z: Float[Array, " p"]) -> Int[Array, ""]:
+    _, parts = problem._channels(z)
+    return jnp.asarray(sum(jnp.sum(term.num_data) for part in parts for term in part.terms))
+
+
+def _member(data: PyTree, position: int) -> PyTree:
+    return jax.tree.map(lambda x: x[position] if eqx.is_array(x) else x, data)
