@@ -43,6 +43,7 @@ from ._fixed_step import FixedStep as FixedStep
 from ._implicit import Implicit as Implicit
 from ._integrate import integrate as integrate
 from ._loop import Recording as Recording
+from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._problem import (
     AbstractLoss as AbstractLoss,
     AbstractTransform as AbstractTransform,
@@ -66,7 +67,6 @@ from ._problem import (
     Tied as Tied,
     TimeSeries as TimeSeries,
 )
-from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout
 from ._search import (

@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -66,12 +67,12 @@ def search_all(
     structure = jax.tree.structure(jax.eval_shape(begin, points[0]))
     stored = keeper.restore()
     states = machine.run(begin, points) if stored is None else jax.tree.unflatten(structure, stored)
-    segment, limit = 8, np.asarray(max_steps, np.int32)
+    segment, limit = 8, jnp.asarray(max_steps, jnp.int32)
     with termination(keeper.active) as asked:
         try:
             while (left := _unfinished(states, max_steps)).size:
                 start = time.perf_counter()
-                step = _Advance(objective, method, np.asarray(segment, np.int32), limit)
+                step = _Advance(objective, method, jnp.asarray(segment, jnp.int32), limit)
                 moved = machine.run(step, jax.tree.map(lambda x: x[left], states))
                 states = jax.tree.map(lambda all, some: _replaced(all, left, some), states, moved)
                 seconds = time.perf_counter() - start

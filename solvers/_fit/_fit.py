@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optimistix as optx
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from .._checkpoint import as_checkpoint, Checkpoint, Keeper
-from .._problem import AbstractLoss, digest, fingerprint, message_of, Parameter, Problem
+from .._checkpoint import as_checkpoint, Keeper
+from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
 from .._results import RESULTS
 from .._search import AbstractMethod, Linearization
 from .._tree import is_concrete

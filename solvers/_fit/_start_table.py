@@ -1,6 +1,6 @@
 """What became of every start of a fit."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -16,7 +16,7 @@ class Failure(NamedTuple):
 
     start: int
     experiment: str
-    count: int
+    times: int
     first_step: int
     last_step: int
     reason: str
@@ -70,7 +70,7 @@ class StartTable(eqx.Module):
             Failure(
                 start=int(i),
                 experiment=self.experiments[k],
-                count=int(self.failure_count[i, k]),
+                times=int(self.failure_count[i, k]),
                 first_step=int(self.failure_first[i, k]),
                 last_step=int(self.failure_last[i, k]),
                 reason=message_of(self.failure_reason[i, k]),
@@ -81,7 +81,7 @@ class StartTable(eqx.Module):
     def failure_table(self) -> str:
         """The failures as text."""
         rows = [
-            (str(f.start), f.experiment, str(f.count), f"{f.first_step}-{f.last_step}", f.reason.split(". ")[0])
+            (str(f.start), f.experiment, str(f.times), f"{f.first_step}-{f.last_step}", f.reason.split(". ")[0])
             for f in self.failures()
         ]
         return text_table(("start", "experiment", "times", "steps", "reason"), rows, ("experiment", "reason"))
@@ -109,7 +109,7 @@ class StartTable(eqx.Module):
 
 def start_table(z0: Float[np.ndarray, "n p"], states: SearchState, limit: int, names: tuple[str, ...]) -> StartTable:
     """The table of finished searches; `limit` is the code for those that ran out of steps."""
-    s = states.standing
+    s: Any = states.standing  # on the host
     return StartTable(
         z0=np.asarray(z0),
         z=s.z,

@@ -25,7 +25,7 @@ class AbstractStarts(eqx.Module):
 class LatinHypercube(AbstractStarts):
     """The model's values and `n` - 1 points that fall once into each of `n` - 1 slices of every coordinate.
 
-    Between the bounds, on the scale searched on; a parameter with a prior and an infinite bound starts at draws from it.
+    Between the bounds, on the scale searched on; a parameter with an infinite bound starts at draws from its prior.
     """
 
     n: int = eqx.field(static=True)

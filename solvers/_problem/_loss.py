@@ -10,7 +10,7 @@ from .._types import parameter
 
 
 class AbstractLoss(eqx.Module):
-    r"""A residual $r$ costs $\tfrac12 \rho(r^2)$, with $\rho(s) \approx s$ for small $s$, as in SciPy's least_squares."""
+    r"""A residual $r$ costs $\tfrac12 \rho(r^2)$, with $\rho(s) \approx s$ for small $s$, as in SciPy."""
 
     @abc.abstractmethod
     def rho(self, s: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -23,7 +23,7 @@ class Observed(eqx.Module):
     - `values`: the data; NaN where nothing was measured.
     - `distribution`: `Normal(predicted, sd)` and the like; its fields broadcast against `values`, and any of them may
       depend on parameters: a standard deviation can be fitted.
-    - `below`, `above`: where the datum is censored: the quantity is at most, or at least, the value (a detection limit).
+    - `below`, `above`: where the datum is censored: the quantity is at most, or at least, the value.
 
     It costs minus the logarithm of the likelihood.
     """
@@ -125,7 +125,7 @@ def best_line(predicted: Float[Array, "..."], values: Float[Array, "..."], sd: A
 
 
 def best_sd(predicted: Float[Array, "..."], values: Float[Array, "..."]) -> Scalar:
-    r"""The standard deviation of normal noise that makes the values likeliest, $\sqrt{\sum (y - x)^2/N}$, eliminated."""
+    r"""The standard deviation under which normal noise is likeliest, $\sqrt{\sum (y - x)^2/N}$, eliminated."""
     x, y, w = _weighted(predicted, values, 1.0)
     square = jnp.sum(w * (y - x) ** 2) / jnp.maximum(jnp.sum(w), 1)
     return jnp.sqrt(jnp.maximum(square, jnp.finfo(w.dtype).tiny))

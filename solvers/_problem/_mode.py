@@ -78,7 +78,7 @@ def _reverse(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
 def _lowers(fn: Callable[[Array], Any], z: Array) -> bool:
     try:
         jax.jit(fn).lower(z)  # tracing alone does not tell
-    except Exception as error:  # noqa: BLE001: each library refuses a mode in its own way
+    except Exception as error:  # each library refuses a mode in its own way
         if "custom_vjp" not in str(error) and "reverse" not in str(error).lower():
             raise
         return False

@@ -61,9 +61,7 @@ class Parameter(eqx.Module):
         if self.fixed and self.tied is not None:
             raise ValueError(f"Parameter {self.name!r} is both fixed and tied: choose one.")
         if self.tied is not None and (self.prior is not None or self.per_experiment is not None):
-            raise ValueError(
-                f"Parameter {self.name!r} is tied, so it follows from others: give their priors and experiments instead."
-            )
+            raise ValueError(f"Parameter {self.name!r} is tied, so it follows from others: give theirs instead.")
 
 
 class Place(eqx.Module):

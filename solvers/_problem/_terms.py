@@ -1,4 +1,4 @@
-"""What `residuals` returns, as terms of the cost: each with channels that the model drives, their slope and curvature."""
+"""What `residuals` returns, as terms of the cost: channels that the model drives, with slope and curvature."""
 
 import abc
 from typing import Any

@@ -89,7 +89,7 @@ def advance(
     objective: AbstractObjective,
     state: SearchState,
     num_steps: Int[Array, ""] | int,
-    max_steps: Int[Array, ""] | int = jnp.iinfo(jnp.int32).max,
+    max_steps: Int[Array, ""] | int = 2**31 - 1,
 ) -> SearchState:
     """At most `num_steps` further steps, up to `max_steps` in all; a search that is done stays as it is."""
 
