@@ -30,6 +30,8 @@ from ._ensemble import (
 )
 from ._fit import (
     AbstractStarts as AbstractStarts,
+    Estimate as Estimate,
+    estimate as estimate,
     Failure as Failure,
     fit as fit,
     FitResult as FitResult,

@@ -1,3 +1,4 @@
+from ._estimate import Estimate as Estimate, estimate as estimate
 from ._fit import fit as fit
 from ._result import FitResult as FitResult
 from ._start_table import Failure as Failure, Optimum as Optimum, StartTable as StartTable
