@@ -9,7 +9,8 @@ from .._results import RESULTS
 from .._types import Scalar
 from ._method import AbstractMethod, FailureLog, SearchState, Standing
 from ._objective import AbstractObjective, Evaluation
-from ._trust_region import box_step, BoxStep, LocalModel
+from ._local_model import LocalModel
+from ._trust_region import BoxStep, model_step
 
 
 def code(result: RESULTS) -> Int[Array, ""]:
@@ -23,6 +24,7 @@ class Memory(eqx.Module):
     model: LocalModel
     norms: Float[Array, " p"]
     radius: Scalar
+    curved: Bool[Array, ""]
 
     @property
     def scale(self) -> Float[Array, " p"]:
@@ -73,8 +75,10 @@ class LevenbergMarquardt(AbstractMethod):
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
         evaluation = checked(objective.evaluate(z))
-        model = LocalModel.of(objective.linearize(z))
-        memory = Memory(model=model, norms=model.column_norms, radius=jnp.ones_like(evaluation.cost))
+        model = LocalModel.first(objective.linearize(z))
+        memory = Memory(
+            model=model, norms=model.column_norms, radius=jnp.ones_like(evaluation.cost), curved=jnp.asarray(True)
+        )
         length = jnp.sqrt(jnp.sum((memory.scale * z) ** 2))
         memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
         unusable = jnp.where(model.finite, 0, code(RESULTS.nonfinite_residuals))
@@ -97,17 +101,18 @@ class LevenbergMarquardt(AbstractMethod):
     def step(self, objective: AbstractObjective, state: SearchState) -> SearchState:
         """One trial point, or the end."""
         standing, memory = state.standing, state.memory
-        z, model = standing.z, memory.model
+        z, model = standing.z, memory.model.straightened(memory.curved)
         free = free_coordinates(objective, z, model.gradient)
-        move = box_step(model, memory.scale, objective.lower - z, objective.upper - z, free, memory.radius)
+        move = model_step(model, memory.scale, objective.lower - z, objective.upper - z, free, memory.radius)
         predicted = model.reduction(move.step)
         eps = float(jnp.finfo(z.dtype).eps)
         rtol = eps ** (2 / 3) if self.rtol is None else self.rtol
         size = jnp.maximum(jnp.abs(standing.cost), model.half_square)
-        small = ~move.limited & jnp.all(jnp.abs(move.step) <= rtol * jnp.abs(z))
-        over = small | (predicted <= max(4 * eps, rtol**2) * size)
-        flat = standing.gradient_norm <= rtol * jnp.sqrt(2 * size)
-        verdict = jnp.where(move.limited & ~flat, code(RESULTS.search_stalled), 0)
+        nothing = max(4 * eps, rtol**2) * size
+        converged = (predicted <= nothing) | jnp.all(jnp.abs(move.step) <= rtol * jnp.abs(z))
+        converged = (converged & ~move.limited) | (move.decrement <= nothing)
+        stalled = (predicted <= nothing) & ~converged
+        over, verdict = converged | stalled, jnp.where(stalled, code(RESULTS.search_stalled), 0)
         return jax.lax.cond(
             over,
             lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
@@ -123,12 +128,18 @@ def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, pr
     evaluation = checked(objective.evaluate(trial))
     actual = jnp.where(evaluation.failed, -jnp.inf, standing.cost - evaluation.cost)
     better = actual > 1e-4 * predicted
-    candidate = jax.lax.cond(better, lambda: LocalModel.of(objective.linearize(trial)), lambda: memory.model)
+    candidate = jax.lax.cond(
+        better,
+        lambda: memory.model.following(objective.linearize(trial), trial - standing.z, memory.scale),
+        lambda: memory.model,
+    )
     accepted = better & candidate.finite
     choose = lambda new, old: jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
     model = choose(candidate, memory.model)
+    error = lambda promised: jnp.abs(actual - promised)
+    curved = error(memory.model.reduction(move.step)) <= error(memory.model.straight_reduction(move.step))
     radius = next_radius(memory, move, actual, predicted, accepted)
-    memory = Memory(model=model, norms=jnp.maximum(memory.norms, model.column_norms), radius=radius)
+    memory = Memory(model=model, norms=jnp.maximum(memory.norms, model.column_norms), radius=radius, curved=curved)
     z = choose(trial, standing.z)
     counted = lambda count, more: count + more.astype(count.dtype)
     one = jnp.asarray(True)
@@ -143,7 +154,7 @@ def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, pr
         num_jacobians=counted(standing.num_jacobians, better),
         failures=standing.failures.record(evaluation, num_steps),
         # The cost does not show the little that the unrestricted step promises: it is not computed finely enough.
-        done=~accepted & ~evaluation.failed & ~move.limited & (predicted <= noise),
+        done=~accepted & ~evaluation.failed & (move.decrement <= noise),
         verdict=standing.verdict,
     )
     return SearchState(standing=standing, memory=memory)

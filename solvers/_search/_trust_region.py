@@ -6,61 +6,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .._types import Scalar
-from ._objective import Linearization
-
-
-class LocalModel(eqx.Module):
-    r"""What remains of a linearization: $m(\delta) = \tfrac12 |R\delta|^2 + q \cdot R\delta + b \cdot \delta$.
-
-    $J = QR$ and $q = Q^\top r$, so that the number of residuals no longer matters, and $J^\top J$ is never formed:
-    its condition number is the square of that of $J$.
-    """
-
-    factor: Float[Array, "p p"]
-    target: Float[Array, " p"]
-    slope: Float[Array, " p"]
-    half_square: Scalar  # of the residuals
-
-    @staticmethod
-    def of(linearization: Linearization) -> "LocalModel":
-        """One QR factorization of the Jacobian with the residuals as a further column gives both."""
-        p = linearization.jacobian.shape[1]
-        augmented = jnp.concatenate([linearization.jacobian, linearization.residuals[:, None]], axis=1)
-        factor = jnp.linalg.qr(augmented, mode="r")[:p]
-        factor = jnp.pad(factor, ((0, p - factor.shape[0]), (0, 0)))
-        half_square = jnp.sum(linearization.residuals**2) / 2
-        return LocalModel(factor=factor[:, :p], target=factor[:, p], slope=linearization.slope, half_square=half_square)
-
-    @property
-    def gradient(self) -> Float[Array, " p"]:
-        """The gradient at no step."""
-        return self.target @ self.factor + self.slope
-
-    @property
-    def column_norms(self) -> Float[Array, " p"]:
-        """Those of the Jacobian."""
-        return jnp.sqrt(jnp.sum(self.factor**2, axis=0))
-
-    @property
-    def finite(self) -> Bool[Array, ""]:
-        """Whether the linearization was finite."""
-        return (
-            jnp.all(jnp.isfinite(self.factor)) & jnp.all(jnp.isfinite(self.target)) & jnp.all(jnp.isfinite(self.slope))
-        )
-
-    def reduction(self, step: Float[Array, " p"]) -> Scalar:
-        r"""By how much the step lowers the model, $-m(\delta)$."""
-        change = self.factor @ step
-        return -(self.target @ change) - change @ change / 2 - self.slope @ step
+from ._local_model import LocalModel, Quadratic
 
 
 class BoxStep(eqx.Module):
-    """A step, which coordinates it puts on a bound, and whether the trust region limits it."""
+    """A step, which coordinates it puts on a bound, and whether the trust region limits it.
+
+    - `decrement`: by how much the model falls where neither region nor box limits the coordinates that are free.
+    """
 
     step: Float[Array, " p"]
     at_lower: Bool[Array, " p"]
     at_upper: Bool[Array, " p"]
     limited: Bool[Array, ""]
+    decrement: Scalar
 
 
 def damping(singular: Float[Array, " p"], gradient: Float[Array, " p"], radius: Scalar) -> Scalar:
@@ -92,12 +51,12 @@ def damping(singular: Float[Array, " p"], gradient: Float[Array, " p"], radius: 
 
 
 def ball_step(
-    model: LocalModel,
+    model: Quadratic,
     scale: Float[Array, " p"],
     fixed: Float[Array, " p"],
     free: Bool[Array, " p"],
     radius: Scalar,
-) -> tuple[Float[Array, " p"], Bool[Array, ""]]:
+) -> tuple[Float[Array, " p"], Bool[Array, ""], Scalar]:
     r"""The minimizer of the model over the free coordinates, the others moved by `fixed`, with $|D\delta|$ bounded.
 
     Directions that the Jacobian does not resolve are left alone, as in a step of least norm.
@@ -113,11 +72,13 @@ def ball_step(
     shift = damping(singular, gradient, remaining)
     curvature = singular**2 + shift
     coordinates = jnp.where(curvature > 0, -gradient / jnp.where(curvature > 0, curvature, 1), 0)
-    return jnp.where(free, coordinates @ right / scale, fixed), shift > 0
+    resolved = singular > 0
+    decrement = jnp.sum(jnp.where(resolved, gradient / jnp.where(resolved, singular, 1), 0) ** 2) / 2
+    return jnp.where(free, coordinates @ right / scale, fixed), shift > 0, decrement
 
 
 def box_step(
-    model: LocalModel,
+    model: Quadratic,
     scale: Float[Array, " p"],
     lower: Float[Array, " p"],
     upper: Float[Array, " p"],
@@ -136,7 +97,7 @@ def box_step(
 
     def segment(carry):
         so_far, free, _ = carry
-        aim, limited = ball_step(model, scale, jnp.where(free, 0, so_far.step), free, radius)
+        aim, limited, decrement = ball_step(model, scale, jnp.where(free, 0, so_far.step), free, radius)
         move = aim - so_far.step
         room = jnp.where(move < 0, lower - so_far.step, upper - so_far.step)
         fraction = jnp.where(free & (move != 0), room / jnp.where(move == 0, 1, move), jnp.inf)
@@ -149,9 +110,52 @@ def box_step(
             at_lower=so_far.at_lower | (hit & (move < 0)),
             at_upper=so_far.at_upper | (hit & (move > 0)),
             limited=limited,
+            decrement=jnp.where(so_far.decrement < 0, decrement, so_far.decrement),
         )
         return following, free & ~hit, jnp.any(hit)
 
     nowhere = jnp.zeros_like(free)
-    start = BoxStep(step=jnp.zeros_like(scale), at_lower=nowhere, at_upper=nowhere, limited=jnp.asarray(False))
+    start = BoxStep(
+        step=jnp.zeros_like(scale),
+        at_lower=nowhere,
+        at_upper=nowhere,
+        limited=jnp.asarray(False),
+        decrement=-jnp.ones_like(radius),
+    )
     return jax.lax.while_loop(unfinished, segment, (start, free, jnp.asarray(True)))[0]
+
+
+def model_step(
+    model: LocalModel,
+    scale: Float[Array, " p"],
+    lower: Float[Array, " p"],
+    upper: Float[Array, " p"],
+    free: Bool[Array, " p"],
+    radius: Scalar,
+) -> BoxStep:
+    """The step towards the curved model's minimum.
+
+    First that of the straight model, then that of the tangent there, if it is better. Where the curved model promises
+    but little of what the straight one does, the region is too large, and that shows before any evaluation.
+    """
+
+    def attempt(radius):
+        straight = box_step(model.tangent(jnp.zeros_like(scale)), scale, lower, upper, free, radius)
+        turned = box_step(model.tangent(straight.step), scale, lower, upper, free, radius)
+        better = model.reduction(turned.step) > model.reduction(straight.step)
+        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), turned, straight)
+        best = eqx.tree_at(lambda s: s.decrement, best, straight.decrement)
+        return best, model.reduction(best.step) < ENOUGH * model.straight_reduction(straight.step)
+
+    def poor(carry):
+        count, _, _, poor = carry
+        return poor & (count < 20)
+
+    def shorter(carry):
+        count, radius, _, _ = carry
+        return count + 1, radius / 4, *attempt(radius / 4)
+
+    return jax.lax.while_loop(poor, shorter, (jnp.asarray(0), radius, *attempt(radius)))[2]
+
+
+ENOUGH = 0.1

@@ -31,6 +31,9 @@ class Residuals(AbstractObjective):
         residuals = self.function(z, self.args)
         return Linearization(residuals=residuals, jacobian=jax.jacfwd(self.function)(z, self.args), slope=self.slope)
 
+    def gradient(self, z):
+        return jax.grad(lambda z: self.evaluate(z).cost)(z)
+
 
 @eqx.filter_jit
 def search(method, objective, z, max_steps=1000):

@@ -1,0 +1,110 @@
+"""What a least-squares search knows of the cost around a point."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from .._types import Scalar
+from ._objective import Linearization
+
+
+class Quadratic(eqx.Module):
+    r"""$m(\delta) = \tfrac12 |F\delta + t|^2 - \tfrac12 |t|^2 + b \cdot \delta$."""
+
+    factor: Float[Array, "k p"]
+    target: Float[Array, " k"]
+    slope: Float[Array, " p"]
+
+
+class LocalModel(eqx.Module):
+    r"""The residuals along a step, $q + R\delta + \tfrac12 c (w \cdot \delta)^2$, in an orthonormal basis of $k = p + 2$.
+
+    The basis spans the Jacobian's columns, the residuals and $c$, so that the number of residuals no longer matters,
+    and $J^\top J$, whose condition number is that of $J$ squared, is never formed. The curvature $c$ is chosen so that
+    the model also gives the residuals of the point before, at no evaluation: the tensor model of Schnabel and Frank,
+    Tensor methods for nonlinear equations, SIAM J. Numer. Anal. 21, 815 (1984). It is what makes steps along a curved
+    valley long.
+
+    - `along`: $w$, scaled so that $w \cdot \delta = 1$ for the last step.
+    - `residuals`: as they are, for the next model's curvature.
+    """
+
+    factor: Float[Array, "k p"]
+    target: Float[Array, " k"]
+    curvature: Float[Array, " k"]
+    along: Float[Array, " p"]
+    slope: Float[Array, " p"]
+    residuals: Float[Array, " n"]
+
+    @staticmethod
+    def first(linearization: Linearization) -> "LocalModel":
+        """The model at a start: without curvature."""
+        nothing = jnp.zeros_like(linearization.residuals)
+        return LocalModel._of(linearization, nothing, jnp.zeros_like(linearization.slope))
+
+    def following(
+        self, linearization: Linearization, step: Float[Array, " p"], scale: Float[Array, " p"]
+    ) -> "LocalModel":
+        """The model at the end of a step."""
+        curvature = 2 * (self.residuals - linearization.residuals + linearization.jacobian @ step)
+        along = scale**2 * step
+        return LocalModel._of(linearization, curvature, along / jnp.maximum(along @ step, jnp.finfo(step.dtype).tiny))
+
+    @staticmethod
+    def _of(linearization: Linearization, curvature: Float[Array, " n"], along: Float[Array, " p"]) -> "LocalModel":
+        p = along.size
+        columns = [linearization.jacobian, linearization.residuals[:, None], curvature[:, None]]
+        triangle = jnp.linalg.qr(jnp.concatenate(columns, axis=1), mode="r")
+        triangle = jnp.pad(triangle, ((0, p + 2 - triangle.shape[0]), (0, 0)))
+        return LocalModel(
+            factor=triangle[:, :p],
+            target=triangle[:, p],
+            curvature=triangle[:, p + 1],
+            along=along,
+            slope=linearization.slope,
+            residuals=linearization.residuals,
+        )
+
+    @property
+    def gradient(self) -> Float[Array, " p"]:
+        """The cost's gradient."""
+        return self.target @ self.factor + self.slope
+
+    @property
+    def column_norms(self) -> Float[Array, " p"]:
+        """Those of the Jacobian."""
+        return jnp.sqrt(jnp.sum(self.factor**2, axis=0))
+
+    @property
+    def half_square(self) -> Scalar:
+        """Half the sum of the squared residuals."""
+        return jnp.sum(self.residuals**2) / 2
+
+    @property
+    def finite(self) -> Bool[Array, ""]:
+        """Whether the linearization was finite."""
+        parts = (self.factor, self.target, self.curvature, self.slope)
+        return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in parts]))
+
+    def straightened(self, curved: Bool[Array, ""]) -> "LocalModel":
+        """The model, without its curvature unless `curved`."""
+        return eqx.tree_at(lambda m: m.curvature, self, jnp.where(curved, self.curvature, 0))
+
+    def tangent(self, step: Float[Array, " p"]) -> Quadratic:
+        """The model with its curvature made linear around a step."""
+        travel = self.along @ step
+        return Quadratic(
+            factor=self.factor + travel * self.curvature[:, None] * self.along[None],
+            target=self.target - self.curvature * travel**2 / 2,
+            slope=self.slope,
+        )
+
+    def straight_reduction(self, step: Float[Array, " p"]) -> Scalar:
+        """The same without the curvature."""
+        change = self.factor @ step
+        return -(self.target @ change) - change @ change / 2 - self.slope @ step
+
+    def reduction(self, step: Float[Array, " p"]) -> Scalar:
+        """By how much the step lowers the cost according to the model."""
+        change = self.factor @ step + self.curvature * (self.along @ step) ** 2 / 2
+        return -(self.target @ change) - change @ change / 2 - self.slope @ step
