@@ -41,7 +41,8 @@ class Entry(eqx.Module):
 
     def coordinate(self, value: Float[Array, "..."]) -> Float[Array, "..."]:
         """The coordinate of a value; infinite for a bound that the transform excludes."""
-        return self.transform.coordinate(value) / self.scale
+        z = self.transform.coordinate(value)
+        return z / jnp.broadcast_to(self.scale, z.shape)
 
     def value(self, z: Float[Array, " size"]) -> Float[Array, "copies ..."]:
         """The values at coordinates."""
