@@ -12,6 +12,7 @@ import scipy.stats
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .._problem import jacobian, Problem
+from .._report import Plots
 from .._results import RESULTS
 from .._search import Linearization
 from .._table import html_table, text_table
@@ -59,7 +60,9 @@ class FitResult(eqx.Module):
     def residuals(self) -> PyTree:
         """What `residuals(model, data)` returns at the fit; a dictionary by experiment, if there are several."""
         trees = _predictions(self.problem, self.z)
-        return trees if len(trees) > 1 else next(iter(trees.values()))
+        return (
+            {name: trees[name] for name in self.problem.experiments} if len(trees) > 1 else next(iter(trees.values()))
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -134,6 +137,11 @@ class FitResult(eqx.Module):
         if not self.problem.is_plain:
             return float(scipy.stats.norm.ppf(0.5 + level / 2))
         return float(scipy.stats.t.ppf(0.5 + level / 2, max(self.degrees_of_freedom, 1)))
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: `result.plot.fit()`, `.residuals()`, `.waterfall()`, `.correlation()`, and others."""
+        return Plots(self)
 
     def summary(self, level: float = 0.95) -> str:
         """A table: parameter, unit, value, standard error, confidence interval."""

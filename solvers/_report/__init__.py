@@ -1,0 +1,1 @@
+from ._plots import Plots as Plots
