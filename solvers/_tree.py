@@ -32,6 +32,12 @@ def is_number(x: Any) -> bool:
     return eqx.is_array(x) and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
 
 
+def as_jax(tree: PyTree) -> PyTree:
+    """The tree with NumPy's numbers as JAX arrays, so that they are data of a compiled function, not part of it."""
+    numeric = lambda x: isinstance(x, np.ndarray | np.generic) and x.dtype.kind in "biufc"
+    return jax.tree.map(lambda x: jnp.asarray(x) if numeric(x) else x, tree)
+
+
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
     """Whether every float in every float leaf is finite."""
     # 0 x is NaN where x is not finite; sums of it fuse into one kernel, `isfinite(x).all()` per leaf compiles one each

@@ -126,12 +126,16 @@ class Family:
     def unit(self, width: int) -> Callable[..., list[Any]]:
         """The program: a loop over batches whose number is data, so that XLA cannot specialize on it."""
         flat = jax.extend.core.jaxpr_as_fun(self._trace)
-        one = lambda parameters, leaves: flat(*parameters, *leaves)
+        outputs = [leaf.one for leaf in self.outputs.leaves]
+
+        def one(parameters: list[Any], leaves: list[Any]) -> list[Any]:
+            found = zip(flat(*parameters, *leaves), outputs, strict=True)
+            return [jnp.asarray(x, out.dtype) for x, out in found]  # an output that is constant is a Python scalar
+
         if width == 1:
             batch = lambda p, xs: [out[None] for out in one(p, [x[0] for x in xs])]
         else:
             batch = jax.vmap(one, in_axes=(None, 0))
-        outputs = [leaf.one for leaf in self.outputs.leaves]
 
         def unit(batches: Any, parameters: list[Any], stacked: list[Any]) -> list[Any]:
             capacity = stacked[0].shape[0]

@@ -64,9 +64,11 @@ def search_all(
 ) -> SearchState:
     """The last states of the searches from all points, stacked, on the host."""
     begin = _Begin(objective, method)
-    structure = jax.tree.structure(jax.eval_shape(begin, points[0]))
     stored = keeper.restore()
-    states = machine.run(begin, points) if stored is None else jax.tree.unflatten(structure, stored)
+    if stored is None:
+        states = machine.run(begin, points)
+    else:
+        states = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(begin, points[0])), stored)
     segment, limit = 8, jnp.asarray(max_steps, jnp.int32)
     with termination(keeper.active) as asked:
         try:

@@ -98,8 +98,11 @@ def fit(
     simulation fails, or a checkpoint of something else; RuntimeError if no search converged and `throw`.
     """
     problem = _as_problem(model, residuals, data, parameters, loss)
-    chosen = as_method(method)
-    points = as_starts(starts).points(problem, jax.random.key(0) if key is None else key)
+    if problem.is_traced:
+        raise TypeError(_TRACED)
+    chosen, begins = as_method(method), as_starts(starts)
+    key = jax.random.key(0) if key is None else key
+    points = begins.points(problem, key)
     keeper = Keeper(as_checkpoint(checkpoint), _belongs(problem, chosen, points) if checkpoint is not None else {})
     machine = Machine(batch_size=batch_size or 1, devices=None if devices is None else tuple(devices))
     reporter = Reporter(points.shape[0], max_steps, progress)
@@ -110,7 +113,8 @@ def fit(
     limit = int(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0])
     table = start_table(np.asarray(points), states, limit, problem.experiments)
     _check_any_began(table)
-    result = _result(problem, table)
+    recipe = {"method": repr(chosen), "starts": repr(begins), "key": _key_text(key), "max_steps": str(max_steps)}
+    result = result_of(problem, table, recipe)
     if throw and result.result != RESULTS.successful:
         raise RuntimeError(
             f"The fit did not converge in {result.stats['num_steps']} steps: {RESULTS[result.result]} "
@@ -119,12 +123,15 @@ def fit(
     return result
 
 
+_TRACED = (
+    "fit runs outside jit, grad and vmap: its checks and tables need values, but got a traced array. "
+    "Inside a transformation use `estimate`, which is differentiable."
+)
+
+
 def _as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
     if not is_concrete((model, data, jnp.zeros(()))):  # under jit even a constant is traced
-        raise TypeError(
-            "fit runs outside jit, grad and vmap: its checks and tables need values, but got a traced array. "
-            "Inside a transformation use `estimate`, which is differentiable."
-        )
+        raise TypeError(_TRACED)
     if isinstance(model, Problem):
         if any(x is not None for x in (residuals, data, parameters, loss)):
             raise TypeError("fit(problem) takes residuals, data, parameters and loss from the problem: leave them out.")
@@ -139,20 +146,27 @@ def _belongs(problem: Problem, method: AbstractMethod, points: Float[Array, "n p
     return {"kind": "fit", **fingerprint(problem), "method": digest((method, repr(method))), "starts": digest(points)}
 
 
+def _key_text(key: PRNGKeyArray) -> str:
+    return f"{jax.random.key_impl(key)} {np.asarray(jax.random.key_data(key)).tolist()}"
+
+
 def _check_any_began(table: StartTable) -> None:
     if (table.num_steps > 0).any() or (table.verdict == 0).any():
         return
     failures = table.failures()
-    why = f"{failures[0].experiment!r}: {failures[0].reason}" if failures else "the cost is not finite."
+    why = (
+        f"Experiment {failures[0].experiment!r}: {failures[0].reason}" if failures else "Its derivative is not finite."
+    )
     if table.cost.size == 1:
         raise ValueError(
-            f"The simulation fails at the starting values, in experiment {why} "
+            f"The simulation fails at the starting values. {why} "
             "Start from values at which it succeeds, or from several (`starts=`)."
         )
-    raise ValueError(f"The simulation fails at all {table.cost.size} starts; the first in experiment {why}")
+    raise ValueError(f"The simulation fails at all {table.cost.size} starts. {why}")
 
 
-def _result(problem: Problem, table: StartTable) -> FitResult:
+def result_of(problem: Problem, table: StartTable, recipe: dict[str, str]) -> FitResult:
+    """What the best of the searches in the table found."""
     best = table.best
     z = jnp.asarray(table.z[best])
     cost, linear, at_bound = _look(problem, z)
@@ -172,6 +186,7 @@ def _result(problem: Problem, table: StartTable) -> FitResult:
         linearization=linear,
         at_bound=held,
         information=information(linear, held, determined),
+        recipe=recipe,
     )
 
 

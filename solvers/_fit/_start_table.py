@@ -81,7 +81,13 @@ class StartTable(eqx.Module):
     def failure_table(self) -> str:
         """The failures as text."""
         rows = [
-            (str(f.start), f.experiment, str(f.times), f"{f.first_step}-{f.last_step}", f.reason.split(". ")[0])
+            (
+                str(f.start),
+                f.experiment,
+                str(f.times),
+                f"{f.first_step}-{f.last_step}",
+                f.reason.split(". ")[0].split(": ")[0],
+            )
             for f in self.failures()
         ]
         return text_table(("start", "experiment", "times", "steps", "reason"), rows, ("experiment", "reason"))

@@ -6,10 +6,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PyTree
 
-from .._tree import is_concrete, leaf_name, refuse_nonfinite
+from .._tree import as_jax, is_concrete, leaf_name, refuse_nonfinite
 from ._measurement import TimeSeries
 
 
@@ -50,7 +49,7 @@ class Group(eqx.Module):
 
 def as_experiments(data: PyTree) -> Experiments:
     """The data as experiments; a single one is called "data"."""
-    experiments = data if isinstance(data, Experiments) else Experiments({"data": data})
+    experiments = as_jax(data if isinstance(data, Experiments) else Experiments({"data": data}))
     for name, one in zip(experiments.names, experiments.data, strict=True):
         root = f"data[{name!r}]" if isinstance(data, Experiments) else "data"
         _refuse_nonfinite(one, root)
@@ -83,7 +82,7 @@ def _refuse_nonfinite(data: PyTree, root: str) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(data, is_leaf=is_series):
         if is_series(leaf) or not is_concrete(leaf):
             continue
-        if not isinstance(leaf, jax.Array | np.ndarray | float):
+        if not isinstance(leaf, jax.Array | float):
             continue
         try:
             refuse_nonfinite(leaf, leaf_name(path, root))

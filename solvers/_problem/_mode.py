@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 
@@ -24,8 +25,16 @@ class Mode:
         return differentiate(fn, has_aux=True)(z)
 
 
-def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> tuple[Mode, Any]:
-    """The mode for `fn(z) -> (vector, parts)`, and the shapes of the parts; found out once for each `kind`.
+class Choice(NamedTuple):
+    """The mode, the shapes of the parts, and whether the function depends on arrays that are being traced."""
+
+    mode: Mode
+    parts: Any
+    traced: bool
+
+
+def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> Choice:
+    """The mode for `fn(z) -> (vector, parts)`; found out once for each `kind`.
 
     A column of the Jacobian costs a forward sweep, a row or a gradient a backward one, about three times as dear.
     """
@@ -49,11 +58,11 @@ class _Keyed:
 
 
 @functools.lru_cache(maxsize=256)
-def _choose(keyed: _Keyed) -> tuple[Mode, Any]:
+def _choose(keyed: _Keyed) -> Choice:
     fn, z = keyed.content
     keyed.content.clear()  # the cache keeps the key alone
     try:
-        flat, parts = eqx.filter_eval_shape(fn, z)
+        closed, (flat, parts) = jax.make_jaxpr(lambda z: fn(z), return_shape=True)(z)
     except jax.errors.NonConcreteBooleanIndexError as error:
         raise ValueError(
             "residuals(model, data) changes its shape with the values of the parameters or data (a boolean mask as an "
@@ -63,7 +72,8 @@ def _choose(keyed: _Keyed) -> tuple[Mode, Any]:
     vector = lambda z: fn(z)[0]
     forward = z.size <= 3 * flat.size and supports_forward(vector, z)
     cheap = z.size <= 3
-    return Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z))), parts
+    mode = Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z)))
+    return Choice(mode, parts, any(isinstance(x, Tracer) for x in closed.consts))
 
 
 def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:

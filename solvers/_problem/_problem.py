@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._search import AbstractObjective, Evaluation, Linearization
+from .._tree import as_jax
 from ._experiments import as_experiments, Experiments, Group, groups_of
 from ._gather import gather
 from ._layout import Layout
@@ -56,6 +57,7 @@ class Problem(AbstractObjective):
     residuals: Callable[[Any, Any], PyTree] = eqx.field(static=True)
     mode: Mode = eqx.field(static=True)
     is_plain: bool = eqx.field(static=True)
+    is_traced: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -70,12 +72,12 @@ class Problem(AbstractObjective):
             raise TypeError(f"residuals must be a function residuals(model, data), not {residuals!r}.")
         self.data = as_experiments(data)
         self.groups = groups_of(self.data)
-        self.layout = gather(model, parameters, self.data.names)
+        self.layout = gather(as_jax(model), parameters, self.data.names)
         self.loss = Squares() if loss is None else loss
         self.lower, self.upper = self.layout.box()
         self.residuals = residuals
         kind = (residuals, self.layout, self.groups, self.loss)
-        self.mode, parts = choose_mode(self._channels, kind, self.start())
+        self.mode, parts, self.is_traced = choose_mode(self._channels, kind, self.start())
         terms = [term for part in parts for term in part.terms]
         self.is_plain = all(isinstance(term, PlainTerm) for term in terms) and not self.layout.has_priors
 
