@@ -1,5 +1,6 @@
 from ._estimate import Estimate as Estimate, estimate as estimate
 from ._fit import fit as fit
+from ._load import FitRecord as FitRecord, load_fit as load_fit
 from ._result import FitResult as FitResult
 from ._start_table import Failure as Failure, Optimum as Optimum, StartTable as StartTable
 from ._starts import (

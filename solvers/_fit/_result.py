@@ -1,6 +1,7 @@
 """What `fit` returns: the fitted model, how well each parameter is known, and a table."""
 
 import html
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import scipy.stats
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .._problem import jacobian, Problem
-from .._report import Plots
+from .._report import Plots, save_fit
 from .._results import RESULTS
 from .._search import Linearization
 from .._table import html_table, text_table
@@ -31,6 +32,7 @@ class FitResult(eqx.Module):
       data do not determine, and for all where $N = p$ leaves no scatter; NaN for those that ended on a bound, where a
       linearization says nothing (`profile` does).
     - `result`, `stats`: how the search ended, and what it took. `starts`: what became of every start.
+    - `recipe`: the method, starts and key that were asked for, as text.
     """
 
     problem: Problem
@@ -42,6 +44,7 @@ class FitResult(eqx.Module):
     linearization: Linearization
     at_bound: Bool[np.ndarray, " p"]
     information: Information
+    recipe: dict[str, str]
 
     @property
     def model(self) -> PyTree:
@@ -142,6 +145,14 @@ class FitResult(eqx.Module):
     def plot(self) -> Plots:
         """Pictures: `result.plot.fit()`, `.residuals()`, `.waterfall()`, `.correlation()`, and others."""
         return Plots(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one file with everything that was found, the data, and what they were made with, for `load_fit`.
+
+        JSON and arrays, in a zip archive; see `FitRecord`. The model and the formula are code: of these it holds
+        digests, by which `load_fit` tells whether they are still the same.
+        """
+        save_fit(self, path)
 
     def summary(self, level: float = 0.95) -> str:
         """A table: parameter, unit, value, standard error, confidence interval."""

@@ -44,13 +44,13 @@ def trees(result: "FitResult") -> dict[str, Any]:
     """What `residuals` returns at the fit, by experiment."""
     names = result.problem.experiments
     found = result.residuals
-    return {name: found[name] for name in names} if len(names) > 1 else {names[0]: found}
+    return {name: found[name] for name in names} if len(names) > 1 else dict.fromkeys(names, found)
 
 
-def columns(x: Any) -> np.ndarray:
+def columns(x: Any) -> Any:
     """Times along the first axis, everything else along the second."""
     x = np.asarray(x)
-    return x.reshape(x.shape[0], -1) if x.ndim else x.reshape(1, 1)
+    return x.reshape(len(x), -1) if x.ndim else x.reshape(1, 1)
 
 
 def labels(name: str, number: int) -> list[str]:
