@@ -7,9 +7,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._results import RESULTS
 from .._types import Scalar
+from ._local_model import LocalModel
 from ._method import AbstractMethod, FailureLog, SearchState, Standing
 from ._objective import AbstractObjective, Evaluation
-from ._local_model import LocalModel
 from ._trust_region import BoxStep, model_step
 
 
@@ -19,7 +19,13 @@ def code(result: RESULTS) -> Int[Array, ""]:
 
 
 class Memory(eqx.Module):
-    """The model at the best point; the largest norm that each column of the Jacobian has had; the trust region."""
+    """What to propose the next step from.
+
+    - `model`: that of the best point.
+    - `norms`: the largest that each column of the Jacobian has had.
+    - `radius`: of the trust region.
+    - `curved`: whether the last step was foretold better with the model's curvature than without.
+    """
 
     model: LocalModel
     norms: Float[Array, " p"]
@@ -59,18 +65,32 @@ def scaled_gradient_norm(objective: AbstractObjective, z: Float[Array, " p"], me
 
 
 class LevenbergMarquardt(AbstractMethod):
-    r"""Levenberg-Marquardt: each step minimizes the linearized least squares in a trust region and the box.
+    r"""Levenberg-Marquardt with bounds: a trust region scaled by the Jacobian, in which the model may be curved.
 
-    Each step solves $\min_\delta \tfrac12 |J\delta + r|^2 + b^\top\delta$ with $|D\delta| \le \Delta$ and
-    $l \le z + \delta \le u$. $D$ holds the largest norms that the columns of $J$ have had, so the units of the
-    coordinates do not matter. A bound that is active at the optimum is met exactly, and left again when the gradient
-    turns. (Moré, The Levenberg-Marquardt algorithm: implementation and theory, 1978.)
+    Each step minimizes $\tfrac12 |r + J\delta + \tfrac12 c (w \cdot \delta)^2|^2 + b \cdot \delta$ with
+    $|D\delta| \le \Delta$ and $l \le z + \delta \le u$.
 
-    - `rtol`: the search ends where the next step would change no coordinate by more than `rtol` of its size, or lower
-        the cost by less than `rtol**2` of its size; that step is not evaluated. By default, as the dtype allows.
+    - $D$ holds the largest norms that the columns of $J$ have had, so the units of the coordinates do not matter (Moré,
+      The Levenberg-Marquardt algorithm: implementation and theory, 1978, doi:10.1007/BFb0067700).
+    - $c$ and $w$ describe how the residuals curved along the last step; they are left out after a step whose change of
+      cost $r + J\delta$ alone foretold better. Without them it is Levenberg-Marquardt as usual.
+    - A bound that is active at the optimum is met exactly, and left again when the gradient turns.
+
+    The search ends where the next step would change no coordinate by more than `rtol` of its size, or would lower the
+    cost by no more than `rtol**2` of it, or by less than its rounding; that step is not evaluated. If the cost does not
+    fall although its gradient says so, the verdict is `search_stalled`.
+
+    - `rtol`: positive; the default, eps^(2/3), is as tight as the dtype allows. A cost that is computed with an error,
+      by an adaptive integrator for instance, calls for a larger one.
     """
 
     rtol: float | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.rtol is not None and not self.rtol > 0:
+            raise ValueError(
+                f"LevenbergMarquardt: `rtol` is {self.rtol}; it must be positive, or None for the default."
+            )
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
@@ -109,10 +129,11 @@ class LevenbergMarquardt(AbstractMethod):
         rtol = eps ** (2 / 3) if self.rtol is None else self.rtol
         size = jnp.maximum(jnp.abs(standing.cost), model.half_square)
         nothing = max(4 * eps, rtol**2) * size
-        converged = (predicted <= nothing) | jnp.all(jnp.abs(move.step) <= rtol * jnp.abs(z))
-        converged = (converged & ~move.limited) | (move.decrement <= nothing)
-        stalled = (predicted <= nothing) & ~converged
-        over, verdict = converged | stalled, jnp.where(stalled, code(RESULTS.search_stalled), 0)
+        little = (predicted <= nothing) | jnp.all(jnp.abs(move.step) <= rtol * jnp.abs(z))
+        converged = (move.decrement <= nothing) | (little & ~move.limited)
+        collapsed = predicted <= nothing  # the region has shrunk to nothing; all the same if little was to be gained
+        stalled = collapsed & ~converged & (move.decrement > eps**0.5 * size)
+        over, verdict = converged | collapsed, jnp.where(stalled, code(RESULTS.search_stalled), 0)
         return jax.lax.cond(
             over,
             lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
@@ -154,7 +175,7 @@ def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, pr
         num_jacobians=counted(standing.num_jacobians, better),
         failures=standing.failures.record(evaluation, num_steps),
         # The cost does not show the little that the unrestricted step promises: it is not computed finely enough.
-        done=~accepted & ~evaluation.failed & (move.decrement <= noise),
+        done=~better & ~evaluation.failed & (move.decrement <= noise),
         verdict=standing.verdict,
     )
     return SearchState(standing=standing, memory=memory)

@@ -9,7 +9,7 @@ from ._objective import Linearization
 
 
 class Quadratic(eqx.Module):
-    r"""$m(\delta) = \tfrac12 |F\delta + t|^2 - \tfrac12 |t|^2 + b \cdot \delta$."""
+    r"""A model without curvature, $m(\delta) = \tfrac12 |F\delta + t|^2 - \tfrac12 |t|^2 + b \cdot \delta$."""
 
     factor: Float[Array, "k p"]
     target: Float[Array, " k"]
@@ -17,13 +17,14 @@ class Quadratic(eqx.Module):
 
 
 class LocalModel(eqx.Module):
-    r"""The residuals along a step, $q + R\delta + \tfrac12 c (w \cdot \delta)^2$, in an orthonormal basis of $k = p + 2$.
+    r"""The residuals along a step, $q + R\delta + \tfrac12 c (w \cdot \delta)^2$, in an orthonormal basis.
 
-    The basis spans the Jacobian's columns, the residuals and $c$, so that the number of residuals no longer matters,
-    and $J^\top J$, whose condition number is that of $J$ squared, is never formed. The curvature $c$ is chosen so that
-    the model also gives the residuals of the point before, at no evaluation: the tensor model of Schnabel and Frank,
-    Tensor methods for nonlinear equations, SIAM J. Numer. Anal. 21, 815 (1984). It is what makes steps along a curved
-    valley long.
+    The basis, of $k = p + 2$ vectors, spans the Jacobian's columns, the residuals and $c$: the number of residuals no
+    longer matters, and $J^\top J$, whose condition number is the square of that of $J$, is never formed.
+
+    The curvature $c$ makes the model agree with the residuals of the point before, which costs no evaluation: the
+    tensor model of Schnabel and Frank, SIAM J. Numer. Anal. 21, 815 (1984), doi:10.1137/0721054. It is what makes the
+    steps along a curved valley long.
 
     - `along`: $w$, scaled so that $w \cdot \delta = 1$ for the last step.
     - `residuals`: as they are, for the next model's curvature.

@@ -1,4 +1,4 @@
-"""The trust-region subproblem of least squares in a box, solved by orthogonal factorizations."""
+"""The step of least squares in a trust region and a box, by orthogonal factorizations."""
 
 import equinox as eqx
 import jax
@@ -7,6 +7,8 @@ from jaxtyping import Array, Bool, Float
 
 from .._types import Scalar
 from ._local_model import LocalModel, Quadratic
+
+_ENOUGH = 0.1  # of what the straight model promises; the searches of NIST's problems hardly depend on it
 
 
 class BoxStep(eqx.Module):
@@ -73,7 +75,8 @@ def ball_step(
     curvature = singular**2 + shift
     coordinates = jnp.where(curvature > 0, -gradient / jnp.where(curvature > 0, curvature, 1), 0)
     resolved = singular > 0
-    decrement = jnp.sum(jnp.where(resolved, gradient / jnp.where(resolved, singular, 1), 0) ** 2) / 2
+    endless = jnp.where(gradient != 0, jnp.inf, 0)
+    decrement = jnp.sum(jnp.where(resolved, gradient / jnp.where(resolved, singular, 1), endless) ** 2) / 2
     return jnp.where(free, coordinates @ right / scale, fixed), shift > 0, decrement
 
 
@@ -145,7 +148,7 @@ def model_step(
         better = model.reduction(turned.step) > model.reduction(straight.step)
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), turned, straight)
         best = eqx.tree_at(lambda s: s.decrement, best, straight.decrement)
-        return best, model.reduction(best.step) < ENOUGH * model.straight_reduction(straight.step)
+        return best, model.reduction(best.step) < _ENOUGH * model.straight_reduction(straight.step)
 
     def poor(carry):
         count, _, _, poor = carry
@@ -156,6 +159,3 @@ def model_step(
         return count + 1, radius / 4, *attempt(radius / 4)
 
     return jax.lax.while_loop(poor, shorter, (jnp.asarray(0), radius, *attempt(radius)))[2]
-
-
-ENOUGH = 0.1
