@@ -23,6 +23,18 @@ class BoxStep(eqx.Module):
     limited: Bool[Array, ""]
     decrement: Scalar
 
+    @staticmethod
+    def nowhere(scale: Float[Array, " p"]) -> "BoxStep":
+        """No step; it has no decrement yet, which shows as -1."""
+        no = jnp.zeros(scale.shape, bool)
+        return BoxStep(
+            step=jnp.zeros_like(scale),
+            at_lower=no,
+            at_upper=no,
+            limited=jnp.asarray(False),
+            decrement=-jnp.ones((), scale.dtype),
+        )
+
 
 def damping(singular: Float[Array, " p"], gradient: Float[Array, " p"], radius: Scalar) -> Scalar:
     r"""The $\lambda \ge 0$ at which $|g / (s^2 + \lambda)|$ is the radius; zero if the step is shorter anyway.
@@ -117,15 +129,7 @@ def box_step(
         )
         return following, free & ~hit, jnp.any(hit)
 
-    nowhere = jnp.zeros_like(free)
-    start = BoxStep(
-        step=jnp.zeros_like(scale),
-        at_lower=nowhere,
-        at_upper=nowhere,
-        limited=jnp.asarray(False),
-        decrement=-jnp.ones_like(radius),
-    )
-    return jax.lax.while_loop(unfinished, segment, (start, free, jnp.asarray(True)))[0]
+    return jax.lax.while_loop(unfinished, segment, (BoxStep.nowhere(scale), free, jnp.asarray(True)))[0]
 
 
 def model_step(
@@ -138,17 +142,25 @@ def model_step(
 ) -> BoxStep:
     """The step towards the curved model's minimum.
 
-    First that of the straight model, then that of the tangent there, if it is better. Where the curved model promises
-    but little of what the straight one does, the region is too large, and that shows before any evaluation.
+    First that of the straight model, then that of the curved one's tangent there, if it is better. Where the curved
+    model promises but little of what the straight one does, the region is too large; that shows before any evaluation.
     """
 
+    nowhere = BoxStep.nowhere(scale)
+
     def attempt(radius):
-        straight = box_step(model.tangent(jnp.zeros_like(scale)), scale, lower, upper, free, radius)
-        turned = box_step(model.tangent(straight.step), scale, lower, upper, free, radius)
-        better = model.reduction(turned.step) > model.reduction(straight.step)
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), turned, straight)
-        best = eqx.tree_at(lambda s: s.decrement, best, straight.decrement)
-        return best, model.reduction(best.step) < _ENOUGH * model.straight_reduction(straight.step)
+        def turn(index, carry):
+            last, best, promised = carry
+            last = box_step(model.tangent(last.step), scale, lower, upper, free, radius)
+            first = index == 0
+            promised = jnp.where(first, model.straight_reduction(last.step), promised)
+            better = first | (model.reduction(last.step) > model.reduction(best.step))
+            decrement = jnp.where(first, last.decrement, best.decrement)
+            best = jax.tree.map(lambda a, b: jnp.where(better, a, b), last, best)
+            return last, eqx.tree_at(lambda s: s.decrement, best, decrement), promised
+
+        _, best, promised = jax.lax.fori_loop(0, 2, turn, (nowhere, nowhere, jnp.zeros_like(radius)))
+        return best, model.reduction(best.step) < _ENOUGH * promised
 
     def poor(carry):
         count, _, _, poor = carry
@@ -156,6 +168,6 @@ def model_step(
 
     def shorter(carry):
         count, radius, _, _ = carry
-        return count + 1, radius / 4, *attempt(radius / 4)
+        return count + 1, radius / 4, *attempt(radius)
 
-    return jax.lax.while_loop(poor, shorter, (jnp.asarray(0), radius, *attempt(radius)))[2]
+    return jax.lax.while_loop(poor, shorter, (jnp.asarray(0), radius, nowhere, jnp.asarray(True)))[2]
