@@ -138,9 +138,11 @@ class StudentT(AbstractNoise):
         return self.loc + self.scale * jax.random.t(key, self.df, shape, self.loc.dtype)
 
     def information(self):
-        """(df + 1) / ((df + 3) scale^2) on the location, 2 df / ((df + 3) scale^2) on the scale; not given on df."""
-        spread = 1 / ((self.df + 3) * self.scale**2)
-        return StudentT(df=jnp.zeros_like(self.df), loc=(self.df + 1) * spread, scale=2 * self.df * spread)
+        """(df + 1) / ((df + 3) scale^2) on the location, 2 df / ((df + 3) scale^2) on the scale; trigammas on df."""
+        df, spread = self.df, 1 / ((self.df + 3) * self.scale**2)
+        trigamma = lambda x: jax.scipy.special.zeta(jnp.full_like(x, 2), x)
+        shape = (trigamma(df / 2) - trigamma((df + 1) / 2)) / 4 - (df + 5) / (2 * df * (df + 1) * (df + 3))
+        return StudentT(df=shape, loc=(df + 1) * spread, scale=2 * df * spread)
 
 
 def _real_line(like: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:

@@ -1,4 +1,4 @@
-from ._experiments import Experiments as Experiments
+from ._experiments import Experiments as Experiments, groups_of as groups_of
 from ._fingerprint import digest as digest, fingerprint as fingerprint
 from ._loss import (
     AbstractLoss as AbstractLoss,

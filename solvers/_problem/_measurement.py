@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from .._distributions import AbstractNoise
 from .._tree import is_concrete
@@ -95,7 +95,7 @@ class TimeSeries(eqx.Module):
         return Observed(self.values, distribution, below=self.below, above=self.above)
 
 
-def best_scale(predicted: Float[Array, "..."], values: Float[Array, "..."], sd: Any = 1.0) -> Scalar:
+def best_scale(predicted: ArrayLike, values: ArrayLike, sd: ArrayLike = 1.0) -> Scalar:
     r"""The scale $s$ that minimizes $\sum ((y - s x)/\sigma)^2$: an unknown unit, eliminated.
 
     Closed form and differentiable, so that a search over the other parameters follows the valley's floor (variable
@@ -108,13 +108,13 @@ def best_scale(predicted: Float[Array, "..."], values: Float[Array, "..."], sd: 
     return jnp.sum(w * x * y) / jnp.where(square > 0, square, 1)
 
 
-def best_offset(predicted: Float[Array, "..."], values: Float[Array, "..."], sd: Any = 1.0) -> Scalar:
+def best_offset(predicted: ArrayLike, values: ArrayLike, sd: ArrayLike = 1.0) -> Scalar:
     r"""The offset $b$ that minimizes $\sum ((y - x - b)/\sigma)^2$: an unknown background, eliminated."""
     x, y, w = _weighted(predicted, values, sd)
     return jnp.sum(w * (y - x)) / jnp.maximum(jnp.sum(w), jnp.finfo(w.dtype).tiny)
 
 
-def best_line(predicted: Float[Array, "..."], values: Float[Array, "..."], sd: Any = 1.0) -> tuple[Scalar, Scalar]:
+def best_line(predicted: ArrayLike, values: ArrayLike, sd: ArrayLike = 1.0) -> tuple[Scalar, Scalar]:
     r"""The scale $s$ and offset $b$ that minimize $\sum ((y - s x - b)/\sigma)^2$, both eliminated."""
     x, y, w = _weighted(predicted, values, sd)
     total = jnp.maximum(jnp.sum(w), jnp.finfo(w.dtype).tiny)
@@ -124,7 +124,7 @@ def best_line(predicted: Float[Array, "..."], values: Float[Array, "..."], sd: A
     return scale, y_mean - scale * x_mean
 
 
-def best_sd(predicted: Float[Array, "..."], values: Float[Array, "..."]) -> Scalar:
+def best_sd(predicted: ArrayLike, values: ArrayLike) -> Scalar:
     r"""The standard deviation under which normal noise is likeliest, $\sqrt{\sum (y - x)^2/N}$, eliminated."""
     x, y, w = _weighted(predicted, values, 1.0)
     square = jnp.sum(w * (y - x) ** 2) / jnp.maximum(jnp.sum(w), 1)
@@ -133,6 +133,7 @@ def best_sd(predicted: Float[Array, "..."], values: Float[Array, "..."]) -> Scal
 
 def _weighted(predicted, values, sd):
     """Predictions, values and weights, with weight zero where nothing was measured."""
+    predicted, values = jnp.asarray(predicted), jnp.asarray(values)
     present = ~jnp.isnan(values)
     sd = jnp.broadcast_to(jnp.asarray(sd, values.dtype), values.shape)
     keep = lambda x: jnp.where(present, x, 0)

@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from .._search import AbstractObjective, Evaluation, Linearization
+from .._search import AbstractDivisible, Evaluation, Linearization
 from .._tree import as_jax
+from .._types import Scalar
 from ._experiments import as_experiments, Experiments, Group, groups_of
 from ._gather import gather
 from ._layout import Layout
 from ._loss import AbstractLoss, Squares
 from ._mode import choose_mode, Mode
 from ._parameter import Parameter
+from ._rows import count_rows, take_rows
 from ._show import as_html, as_text
 from ._terms import AbstractTerm, PlainTerm, terms_of, verdict_of
 
@@ -28,7 +30,7 @@ class _Part(eqx.Module):
     verdict: Int[Array, "..."]
 
 
-class Problem(AbstractObjective):
+class Problem(AbstractDivisible):
     r"""Which parameters of `model` make `residuals(model, data)` small, or the measurements likely.
 
     The cost is $\sum \tfrac12\rho(r^2)$ over plain residuals, plus minus the logarithms of the likelihoods of
@@ -54,6 +56,8 @@ class Problem(AbstractObjective):
     loss: AbstractLoss
     lower: Float[Array, " p"]
     upper: Float[Array, " p"]
+    weight: Scalar
+    drawn: Int[Array, " n"] | None
     residuals: Callable[[Any, Any], PyTree] = eqx.field(static=True)
     mode: Mode = eqx.field(static=True)
     is_plain: bool = eqx.field(static=True)
@@ -75,6 +79,7 @@ class Problem(AbstractObjective):
         self.layout = gather(as_jax(model), parameters, self.data.names)
         self.loss = Squares() if loss is None else loss
         self.lower, self.upper = self.layout.box()
+        self.weight, self.drawn = jnp.ones(()), None
         self.residuals = residuals
         kind = (residuals, self.layout, self.groups, self.loss)
         self.mode, parts, self.is_traced = choose_mode(self._channels, kind, self.start())
@@ -119,8 +124,11 @@ class Problem(AbstractObjective):
         """The cost, or a penalty (the square root of the largest number) if an experiment fails, and the verdicts."""
         _, parts = self._channels(z)
         order = jnp.argsort(jnp.asarray([number for group in self.groups for number in group.members]))
-        verdicts = jnp.concatenate([jnp.atleast_1d(part.verdict) for part in parts])[order]
-        cost = sum(jnp.sum(part.cost) for part in parts) - self.layout.log_prior(z)
+        verdicts = jnp.concatenate([jnp.atleast_1d(part.verdict) for part in parts])
+        verdicts = (
+            verdicts[order] if self.drawn is None else jnp.zeros_like(order, jnp.int32).at[self.drawn].set(verdicts)
+        )
+        cost = self.weight * sum(jnp.sum(part.cost) for part in parts) - self.layout.log_prior(z)
         penalty = jnp.sqrt(jnp.finfo(z.dtype).max)
         failed = jnp.any(verdicts != 0) | ~jnp.isfinite(cost)
         return Evaluation(cost=jnp.where(failed, penalty, cost), verdicts=verdicts)
@@ -135,6 +143,7 @@ class Problem(AbstractObjective):
         ]
         score, curvature = (jnp.concatenate([jnp.ravel(x[k]) for x in local]) for k in range(2))
         jacobian, score, curvature = (jnp.where(failed, 0, x) for x in (jacobian, score, curvature))
+        score, curvature = self.weight * score, self.weight * curvature
         curved = curvature > 0
         root = jnp.sqrt(jnp.where(curved, curvature, 1))
         linear = Linearization(
@@ -156,6 +165,18 @@ class Problem(AbstractObjective):
     def num_data(self) -> int:
         """How many data there are; missing ones do not count."""
         return int(_num_data(self, self.start()))
+
+    @property
+    def num_rows(self) -> int:
+        """How many parts the data have for minibatches: experiments, or rows of the arrays of a single one."""
+        return count_rows(self.groups)
+
+    def subset(self, rows):
+        """The problem on some rows of the data, its cost (but not the priors') scaled to all of them."""
+        group = take_rows(self.groups, rows)
+        parts = (group,), jnp.asarray(self.num_rows / rows.size), None if group.is_single else rows
+        where = lambda p: (p.groups, p.weight, p.drawn)
+        return eqx.tree_at(where, self, parts, is_leaf=lambda x: x is None)
 
     def _with_priors(self, z, linear: Linearization) -> Linearization:
         """One more row for each coordinate: the curvature of the priors, where positive."""
@@ -185,7 +206,8 @@ class Problem(AbstractObjective):
 
         if group.is_single:
             return one(group.members[0], group.data)
-        return eqx.filter_vmap(one, in_axes=(0, eqx.if_array(0)))(jnp.asarray(group.members), group.data)
+        numbers = jnp.asarray(group.members) if self.drawn is None else self.drawn
+        return eqx.filter_vmap(one, in_axes=(0, eqx.if_array(0)))(numbers, group.data)
 
     def __str__(self) -> str:
         return as_text(self)

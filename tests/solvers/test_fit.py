@@ -1,4 +1,4 @@
-"""The first `fit`: values, standard errors and intervals against SciPy, closed forms and lmfit; bad input."""
+"""`fit`: values, standard errors and intervals against SciPy, closed forms and lmfit; starts, failures; bad input."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import optimistix as optx
 import pytest
 import scipy.optimize
-from kinax.solvers import fit, integrate, Log, Parameter, parameter, RESULTS
+from kinax.solvers import fit, integrate, Log, Parameter, parameter, RESULTS, Tied
 
 RNG = np.random.default_rng(1)
 T = np.linspace(0.0, 4.0, 25)
@@ -147,9 +147,11 @@ def test_errors_where_the_data_do_not_tell():
     assert np.isinf(list(product.standard_errors.values())).all()
 
 
-def test_a_jacobian_that_is_not_finite_is_a_value():
-    result = fit(ABC, lambda m, d: jnp.sqrt((m["a"] - 2) ** 2) * T - d, DATA, parameters=PAIR[:1], throw=False)
-    assert np.isinf(result.covariance).all() and np.isinf(result.standard_errors["a"])
+def test_more_parameters_than_data_fit_and_say_so():
+    three = [*PAIR, Parameter(lambda m: m["c"], name="c")]
+    result = fit(ABC, lambda m, d: m["a"] + m["b"] * d + m["c"] - 2 * d, jnp.array([1.0, 2.0]), parameters=three)
+    np.testing.assert_allclose(result.cost, 0, atol=1e-20)
+    assert np.isinf(list(result.standard_errors.values())).all() and "not determined" in str(result)
 
 
 def test_fit_under_a_transformation_says_so():
@@ -185,17 +187,37 @@ one = lambda where, **more: dict(model=Rough(), parameters=[Parameter(where, nam
 BAD = {
     "'p' is 2.0, which has no derivative": one(lambda m: m.number),
     "'p' is Array(3": one(lambda m: m.count),
-    "`where` must pick a leaf of the model as it is": one(lambda m: m.array[0]),
-    "must pick one leaf of the model, not a Rough": one(lambda m: m),
-    "`where` must pick a leaf of the model as it is, but: 'Rough' object has no attribute 'mass'": one(
-        lambda m: m.mass
+    "has shape (2,), its bounds (3,)": one(lambda m: m.array, bounds=(np.zeros(3), 9)),
+    "index 5 is out of bounds": one(lambda m: m.array[5]),
+    "name entries singly": one(lambda m: m.array[:1]),
+    "or an entry of one, not a Rough": one(lambda m: m),
+    "or an entry of one, but: 'Rough' object has no attribute 'mass'": one(lambda m: m.mass),
+    "or an entry of one, not 'curve': static fields": dict(parameters=[Parameter(lambda m: m.label, name="label")]),
+    "'p' and 'q' pick the same leaf": dict(
+        model=Rough(), parameters=[Parameter(lambda m: m.array[1], name="p"), Parameter(lambda m: m.array, name="q")]
     ),
-    "starts at 0.0, which Log() does not allow": dict(parameters=[Parameter(lambda m: m.c, name="c", transform=Log())]),
+    "starts at 0, which Log() does not allow": dict(parameters=[Parameter(lambda m: m.c, name="c", transform=Log())]),
+    "'a' starts at 1, outside its bounds": dict(parameters=[Parameter(lambda m: m.a, name="a", bounds=(2, 3))]),
+    "'a': its lower bound exceeds its upper one": dict(parameters=[Parameter(lambda m: m.a, name="a", bounds=(3, 0))]),
+    "'a': its bounds (1, 1) leave no room": dict(parameters=[Parameter(lambda m: m.a, name="a", bounds=(1, 1))]),
+    "'a': its bounds (nan, 1) hold NaN": dict(parameters=[Parameter(lambda m: m.a, name="a", bounds=(np.nan, 1))]),
+    "'a': scale must be positive": dict(parameters=[Parameter(lambda m: m.a, name="a", scale=0.0)]),
+    "round in a circle: a -> b -> a": dict(
+        parameters=[
+            Parameter(lambda m: m.a, name="a", tied=Tied(lambda p: p["b"])),
+            Parameter(lambda m: m.b, name="b", tied=Tied(lambda p: 2 * p["a"])),
+            PARAMETERS[2],
+        ]
+    ),
+    "The tie of 'a' asks for 'd'": dict(
+        parameters=[Parameter(lambda m: m.a, name="a", tied=Tied(lambda p: p["d"])), PARAMETERS[1]]
+    ),
+    "Every parameter is fixed or tied": dict(parameters=[Parameter(lambda m: m.a, name="a", fixed=True)]),
     "parameters is empty": dict(parameters=[]),
     "names must differ": dict(parameters=[PARAMETERS[0], PARAMETERS[0]]),
     "'a' and 'again' pick the same leaf": dict(parameters=[PARAMETERS[0], Parameter(lambda m: m.a, name="again")]),
     "data holds 1 NaN": dict(data=np.where(T == 0, np.nan, DATA)),
-    "residuals are NaN or infinite at the starting values": dict(
+    "fails at the starting values. Experiment 'data': The residuals became NaN": dict(
         residuals=lambda m, data: jnp.log(-jnp.exp(m.a) * data)
     ),
     "residuals is of type complex128": dict(residuals=lambda m, data: jax.lax.complex(m.a * data, m.a * data)),
@@ -203,7 +225,12 @@ BAD = {
     "residuals(model, data) returned None": dict(residuals=lambda m, data: None),
     "holds no number": dict(residuals=lambda m, data: m.a * data[:0]),
     "'p' is complex": dict(model=jnp.asarray(1j), parameters=[Parameter(lambda m: m, name="p")]),
-    "1 residuals cannot determine 3 parameters": dict(residuals=lambda m, data: m.a),
+    "changes its shape with the values": dict(residuals=lambda m, data: (m.a * data)[data > m.a]),
+    "Its derivative is not finite": dict(
+        model={"a": jnp.asarray(2.0)},
+        residuals=lambda m, data: jnp.sqrt((m["a"] - 2) ** 2) * T - data,
+        parameters=[Parameter(lambda m: m["a"], name="a")],
+    ),
 }
 
 

@@ -1,0 +1,52 @@
+"""`estimate`: the derivative of the optimum against finite differences, through active bounds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from kinax.solvers import estimate, Log, Normal, Observed, Parameter, Problem
+
+T = jnp.linspace(0.0, 5.0, 20)
+Y = 3 * jnp.exp(-0.7 * T) + 0.05 * jnp.asarray(np.random.default_rng(0).standard_normal(20))
+
+
+def values(data, upper, centre):
+    parameters = [
+        Parameter(lambda m: m["a"], name="a", bounds=(0, upper)),
+        Parameter(lambda m: m["k"], name="k", transform=Log(), prior=Normal(centre, 0.1)),
+        Parameter(lambda m: m["s"], name="s", transform=Log()),
+    ]
+    model = {"a": jnp.asarray(1.0), "k": jnp.asarray(0.2), "s": jnp.asarray(0.2)}
+    run = lambda m, d: Observed(d, Normal(m["a"] * jnp.exp(-m["k"] * T), m["s"]))
+    return estimate(Problem(model, run, data, parameters=parameters)).values
+
+
+def central(fn, point, which, direction, h=1e-5):
+    at = lambda step: fn(*(x + step * direction if i == which else x for i, x in enumerate(point)))
+    return (at(h) - at(-h)) / (2 * h)
+
+
+def test_derivatives_of_the_optimum_with_and_without_an_active_bound():
+    for upper in (10.0, 2.5):
+        fn = jax.jit(lambda y, u, c: values(y, u, c))
+        point = (Y, jnp.asarray(upper), jnp.asarray(0.6))
+        forward = jax.jacfwd(fn, argnums=(0, 1, 2))(*point)
+        reverse = jax.jacrev(fn, argnums=(0, 1, 2))(*point)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), forward, reverse)
+        for i in (0, 3, 11):
+            np.testing.assert_allclose(forward[0][:, i], central(fn, point, 0, jnp.eye(20)[i]), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(forward[1], central(fn, point, 1, 1.0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(forward[2], central(fn, point, 2, 1.0), rtol=1e-5, atol=1e-6)
+        assert (fn(*point)[0] == upper) == (upper == 2.5)
+
+
+def test_an_ensemble_of_fits_and_no_derivative_without_convergence():
+    stacked = jnp.stack([Y, 2 * Y])
+    many = jax.vmap(lambda y: values(y, 10.0, 0.6))(stacked)
+    np.testing.assert_allclose(many[1], values(2 * Y, 10.0, 0.6), rtol=1e-7)
+
+    def short(y):
+        parameter = [Parameter(lambda m: m["k"], name="k")]
+        problem = Problem({"k": jnp.asarray(0.2)}, lambda m, d: 3 * jnp.exp(-m["k"] * T) - d, y, parameters=parameter)
+        return estimate(problem, max_steps=1).z[0]
+
+    assert np.isfinite(short(Y)) and np.isnan(jax.grad(short)(Y)).all()

@@ -1,0 +1,256 @@
+"""`Problem`: its cost against SciPy's densities, its derivatives, experiments, ties, missing and censored data."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats as stats
+from kinax.solvers import (
+    best_line,
+    best_offset,
+    best_scale,
+    best_sd,
+    Beta,
+    Cauchy,
+    Experiments,
+    Gamma,
+    HalfNormal,
+    Huber,
+    Laplace,
+    Log,
+    Logit,
+    LogNormal,
+    LogUniform,
+    Normal,
+    Observed,
+    Parameter,
+    PerExperiment,
+    Problem,
+    RESULTS,
+    SoftL1,
+    StudentT,
+    StudentTLoss,
+    Tied,
+    TimeSeries,
+    Uniform,
+)
+
+RNG = np.random.default_rng(3)
+T = np.linspace(0.1, 4.0, 12)
+Y = 2.0 * np.exp(-0.7 * T) * np.exp(0.1 * RNG.normal(size=T.size))
+GAPS = np.where(np.arange(T.size) % 5 == 2, np.nan, Y)
+BELOW, ABOVE = np.arange(T.size) == 3, np.arange(T.size) == 6
+
+MODEL = {"a": jnp.asarray(1.5), "k": jnp.asarray(0.5), "s": jnp.asarray(0.3), "df": jnp.asarray(5.0)}
+PARAMETERS = [
+    Parameter(lambda m: m["a"], name="a", bounds=(0, 10), prior=Gamma(2.0, 1.0)),
+    Parameter(lambda m: m["k"], name="k", unit="1/s", transform=Log(), prior=LogNormal(-0.5, 0.4)),
+    Parameter(lambda m: m["s"], name="s", transform=Logit(0, 2), prior=HalfNormal(1.0)),
+    Parameter(lambda m: m["df"], name="df", scale=3.0, prior=Uniform(1.0, 30.0)),
+]
+
+
+def everything(m, data):
+    y = m["a"] * jnp.exp(-m["k"] * T)
+    series = data["series"]
+    return {
+        "plain": (y - data["y"]) / 0.2,
+        "normal": series.observed(Normal(y, m["s"])),
+        "lognormal": Observed(data["y"], LogNormal(jnp.log(y), m["s"])),
+        "laplace": Observed(series.values, Laplace(y, jnp.full(T.size, 0.4))),
+        "student": Observed(data["y"], StudentT(m["df"], y, m["s"])),
+    }
+
+
+SERIES = TimeSeries(T, GAPS, below=BELOW, above=ABOVE)
+DATA = {"y": Y, "series": SERIES}
+
+
+def by_scipy(a, k, s, df):
+    y = a * np.exp(-k * T)
+    seen = ~np.isnan(GAPS)
+    exact = seen & ~BELOW & ~ABOVE
+    log = stats.norm.logpdf(GAPS[exact], y[exact], s).sum()
+    log += stats.norm.logcdf(GAPS[BELOW], y[BELOW], s).sum() + stats.norm.logsf(GAPS[ABOVE], y[ABOVE], s).sum()
+    log += stats.lognorm.logpdf(Y, s, scale=y).sum() + stats.laplace.logpdf(GAPS[seen], y[seen], 0.4).sum()
+    log += stats.t.logpdf(Y, df, y, s).sum() - 0.5 * np.sum(((y - Y) / 0.2) ** 2)
+    log += stats.gamma.logpdf(a, 2) + stats.lognorm.logpdf(k, 0.4, scale=np.exp(-0.5)) + stats.halfnorm.logpdf(s)
+    return -(log + stats.uniform.logpdf(df, 1, 29))
+
+
+def test_cost_is_minus_the_log_posterior_density_and_its_derivatives_agree():
+    problem = Problem(MODEL, everything, DATA, parameters=PARAMETERS)
+    assert not problem.is_plain and problem.num_data == 3 * T.size + 2 * np.sum(~np.isnan(GAPS))
+    look = eqx.filter_jit(lambda p, z: (p.evaluate(z), p.gradient(z), p.linearize(z), p.values(z)))
+    z = problem.start() + 0.1
+    evaluation, gradient, linear, values = look(problem, z)
+    np.testing.assert_allclose(evaluation.cost, by_scipy(*np.asarray(values)), rtol=1e-12)
+    np.testing.assert_allclose(linear.gradient, gradient, rtol=1e-10)
+    step = 1e-6 * np.eye(z.size)
+    costs = [[float(look(problem, z + sign * h)[0].cost) for sign in (1, -1)] for h in step]
+    np.testing.assert_allclose([(up - down) / 2e-6 for up, down in costs], gradient, rtol=1e-6, atol=1e-6)
+    assert np.linalg.eigvalsh(linear.jacobian.T @ linear.jacobian).min() > 0
+    text = str(problem)
+    assert all(word in text for word in ("4 coordinates", "LogNormal(-0.5, 0.4)", "1/s", "Logit", "[0, 10]"))
+    assert "<table>" in problem._repr_html_()
+
+
+def test_fisher_information_is_the_expected_curvature():
+    # the mean over data of the outer product of the score, channel by channel
+    for noise, draw in [
+        (Normal(1.0, 0.5), stats.norm(1, 0.5)),
+        (LogNormal(0.2, 0.4), stats.lognorm(0.4, scale=np.exp(0.2))),
+        (Laplace(1.0, 0.5), stats.laplace(1, 0.5)),
+        (StudentT(5.0, 1.0, 0.5), stats.t(5, 1, 0.5)),
+    ]:
+        x = jnp.asarray(draw.rvs(200_000, random_state=1))
+        score = jax.vmap(lambda x, noise=noise: jax.grad(lambda n: n.log_density(x))(noise))(x)
+        found = jax.tree.map(lambda s: jnp.mean(s**2), score)
+        for name, value in vars(noise.information()).items():
+            np.testing.assert_allclose(value, getattr(found, name), rtol=0.03, err_msg=f"{noise}.{name}")
+        for probe in (0.3, 1.5):
+            np.testing.assert_allclose(noise.log_cdf(jnp.asarray(probe)), draw.logcdf(probe), rtol=1e-10)
+            np.testing.assert_allclose(noise.log_survival(jnp.asarray(probe)), draw.logsf(probe), rtol=1e-10)
+        sample = noise.draw(jax.random.key(0), (20_000,))
+        assert stats.kstest(np.asarray(sample), draw.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("prior", "peer"),
+    [
+        (Gamma(2.0, 3.0), stats.gamma(2, scale=1 / 3)),
+        (Beta(2.0, 3.0), stats.beta(2, 3)),
+        (HalfNormal(2.0), stats.halfnorm(scale=2)),
+        (Uniform(-1.0, 2.0), stats.uniform(-1, 3)),
+        (LogUniform(0.1, 10.0), stats.loguniform(0.1, 10)),
+    ],
+)
+def test_priors_are_scipys(prior, peer):
+    x = peer.ppf([0.1, 0.5, 0.9])
+    np.testing.assert_allclose(prior.log_density(jnp.asarray(x)), peer.logpdf(x), rtol=1e-12)
+    low, high = prior.support
+    np.testing.assert_allclose([low, high], peer.support())
+    assert stats.kstest(np.asarray(prior.draw(jax.random.key(1), (5000,))), peer.cdf).pvalue > 1e-3
+
+
+def test_losses_are_scipys():
+    r = np.array([-9.0, -1.0, -0.2, 0.0, 0.3, 2.5])
+    c = 0.7
+    z = (r / c) ** 2
+    peers = [
+        (SoftL1(c), 2 * ((1 + z) ** 0.5 - 1)),
+        (Huber(c), np.where(z <= 1, z, 2 * z**0.5 - 1)),
+        (Cauchy(c), np.log1p(z)),
+        (StudentTLoss(3.0, c), 3 * np.log1p(z / 3)),
+    ]
+    for loss, rho in peers:
+        np.testing.assert_allclose(loss.rho(jnp.asarray(r**2)), c**2 * rho, rtol=1e-12)
+    many = [Parameter(lambda m: m, name="m")]
+    for loss, _ in peers:  # slope and curvature at a residual of zero, of an outlier, and on Huber's corner
+        problem = Problem(jnp.asarray([*r, c]), lambda m, d: m, (), parameters=many, loss=loss)
+        linear = problem.linearize(problem.start())
+        np.testing.assert_allclose(linear.gradient, problem.gradient(problem.start()), rtol=1e-12)
+        assert np.isfinite(linear.jacobian).all() and (np.diag(linear.jacobian) > 0).all()
+
+
+class Drug(eqx.Module):
+    """Decay of a dose."""
+
+    rate: Any
+    gain: Any
+
+    def __call__(self, t, dose):
+        return self.gain * dose * jnp.exp(-self.rate[0] * t)
+
+
+def test_experiments_share_some_parameters_and_own_others():
+    model = Drug(jnp.asarray([0.5, 0.1]), jnp.asarray(1.0))
+    run = lambda m, d: m(d["t"], d["dose"])[None] * jnp.ones((1, 1)) - d["y"] + m.rate[1]
+    short, long = jnp.asarray(T[:5]), jnp.asarray(T)
+    data = {
+        "low": {"t": long, "dose": jnp.asarray(1.0), "y": jnp.asarray(Y)[None]},
+        "high": {"t": long, "dose": jnp.asarray(4.0), "y": jnp.asarray(3 * Y)[None]},
+        "brief": {"t": short, "dose": jnp.asarray(2.0), "y": jnp.asarray(Y[:5])[None]},
+    }
+    gain = Parameter(lambda m: m.gain, name="gain", per_experiment=PerExperiment({"high": 2.0}))
+    problem = Problem(
+        model,
+        run,
+        Experiments(data),
+        parameters=[
+            Parameter(lambda m: m.rate[0], name="rate", transform=Log()),
+            gain,
+            Parameter(lambda m: m.rate[1], name="offset", tied=Tied(lambda p: 0.1 * p["gain"] / p["rate"])),
+        ],
+    )
+    assert problem.names == ("rate", "gain[low]", "gain[high]", "gain[brief]")
+    assert [group.members for group in problem.groups] == [(0, 1), (2,)]
+    z = problem.start()
+    np.testing.assert_allclose(z, [np.log(0.5), 1, 2, 1])
+    linear = problem.linearize(z)
+    cost = 0
+    for name, one in data.items():
+        by_hand = problem.model(z, name)
+        own = 2.0 if name == "high" else 1.0
+        np.testing.assert_allclose([by_hand.gain, by_hand.rate[1]], [own, 0.1 * own / 0.5])
+        np.testing.assert_allclose(problem.predictions(z)[name], run(by_hand, one))
+        cost += 0.5 * np.sum(np.asarray(run(by_hand, one)) ** 2)
+    np.testing.assert_allclose(problem.evaluate(z).cost, cost, rtol=1e-12)
+    np.testing.assert_allclose(linear.gradient, problem.gradient(z), rtol=1e-10)
+    assert set(problem.layout.derived(z)) == {"offset[low]", "offset[high]", "offset[brief]"}
+    with pytest.raises(ValueError, match="starts in experiments"):
+        other = Parameter(lambda m: m.gain, name="gain", per_experiment=PerExperiment({"none": 2.0}))
+        Problem(model, run, Experiments(data), parameters=[other])
+
+
+def test_a_failed_experiment_is_a_penalty_without_gradient_and_named():
+    def run(m, d):
+        bad = m["a"] > d
+        return jnp.where(bad, jnp.nan, m["a"]) * T, RESULTS.where(bad, RESULTS.stalled, RESULTS.successful)
+
+    data = Experiments({"tight": jnp.asarray(1.0), "loose": jnp.asarray(3.0)})
+    problem = Problem({"a": jnp.asarray(0.5)}, run, data, parameters=[Parameter(lambda m: m["a"], name="a")])
+    fine, failed = (problem.evaluate(jnp.asarray([a])) for a in (0.5, 2.0))
+    assert not fine.failed and failed.failed
+    stalled = int(jax.tree.leaves(RESULTS.stalled)[0])
+    np.testing.assert_array_equal(failed.verdicts, [stalled, 0])
+    assert np.isfinite(failed.cost) and failed.cost > 1e100
+    np.testing.assert_array_equal(problem.gradient(jnp.asarray([2.0])), [0])
+    linear = problem.linearize(jnp.asarray([2.0]))
+    assert not np.any(linear.jacobian) and not np.any(linear.residuals)
+
+
+def test_scale_offset_and_noise_are_eliminated_as_by_least_squares():
+    x, sd = np.exp(-T), 0.1 + 0.05 * T
+    w = np.where(np.isnan(GAPS), 0, 1 / sd**2)
+    y = np.where(np.isnan(GAPS), 0, GAPS)
+    np.testing.assert_allclose(best_scale(x, GAPS, sd), np.sum(w * x * y) / np.sum(w * x * x))
+    np.testing.assert_allclose(best_offset(x, GAPS, sd), np.sum(w * (y - x)) / np.sum(w))
+    design = np.stack([x, np.ones_like(x)], 1) * np.sqrt(w)[:, None]
+    line, *_ = np.linalg.lstsq(design, np.sqrt(w) * y, rcond=None)
+    np.testing.assert_allclose(best_line(x, GAPS, sd), line)
+    np.testing.assert_allclose(best_sd(x, GAPS), np.sqrt(np.nanmean((GAPS - x) ** 2)))
+    # the derivative follows the optimum: that of the whole minimum over scale and offset
+    cost = lambda k: (lambda x: (lambda s, b: jnp.sum((s * x + b - Y) ** 2))(*best_line(x, Y)))(jnp.exp(-k * T))
+    k, h = jnp.asarray(0.6), 1e-6
+    np.testing.assert_allclose(jax.grad(cost)(k), (cost(k + h) - cost(k - h)) / (2 * h), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TimeSeries([0.0, 1.0], [1.0]), "one row each"),
+        (lambda: TimeSeries([1.0, 0.0], [1.0, 2.0]), "times decrease"),
+        (lambda: TimeSeries([0.0, 1.0], [np.nan, np.nan]), "holds no value"),
+        (lambda: TimeSeries([0.0, 1.0], [np.inf, 1.0]), "infinite"),
+        (lambda: Experiments({}), "non-empty mapping"),
+        (lambda: Parameter(lambda m: m, name="a", fixed=True, tied=Tied(lambda p: p["b"])), "both fixed and tied"),
+        (lambda: Parameter(lambda m: m, name="a", prior=Normal(0, 1), tied=Tied(lambda p: p["b"])), "'a' is tied"),
+    ],
+)
+def test_bad_pieces_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
