@@ -12,6 +12,7 @@ BENCHMARKS = {
     "ensemble": "4096 van der Pol oscillators of unlike stiffness, against jit(vmap) and lax.map",
     "overhead": "integrate against bare diffeqsolve, rollout against a bare scan, a progress bar against none",
     "presets": "the stiff() preset on the Hairer-Wanner problems: steps and errors, against Kvaerno5 with Newton",
+    "nist_strd": "NIST's 27 regression problems from both starts: digits, evaluations; against SciPy, optimistix",
     "memory": "peak memory of the gradient of a rollout by adjoint, n = 100 ... 10 000",
 }
 
