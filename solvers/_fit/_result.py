@@ -13,7 +13,7 @@ import scipy.stats
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .._problem import jacobian, Problem
-from .._report import Plots, save_fit
+from .._report import Plots, save_fit, write_report
 from .._results import RESULTS
 from .._search import Linearization
 from .._table import html_table, text_table
@@ -115,10 +115,15 @@ class FitResult(eqx.Module):
         """The square roots of the covariance's diagonal, by name."""
         return dict(zip(self.names, np.sqrt(np.diag(np.asarray(self.covariance))).tolist(), strict=True))
 
+    @property
+    def coordinate_errors(self) -> Float[np.ndarray, " p"]:
+        """The standard errors of the coordinates `z`; NaN for those at a bound."""
+        spread = np.asarray(self._spread(jnp.eye(self.z.size, dtype=self.z.dtype)))
+        return np.where(self.at_bound, np.nan, spread)
+
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Confidence intervals by name, linearized in the coordinate searched in: those of a `Log` one are positive."""
-        spread = np.asarray(self._spread(jnp.eye(self.z.size, dtype=self.z.dtype)))
-        reach = self.student(level) * np.where(self.at_bound, np.nan, spread)
+        reach = self.student(level) * self.coordinate_errors
         low = np.asarray(self.problem.values(self.z - reach))
         high = np.asarray(self.problem.values(self.z + reach))
         return dict(zip(self.names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
@@ -153,6 +158,14 @@ class FitResult(eqx.Module):
         digests, by which `load_fit` tells whether they are still the same.
         """
         save_fit(self, path)
+
+    def report(self, path: str | os.PathLike[str], *, profiles: Any = None, posterior: Any = None) -> None:
+        """Write an HTML file that needs nothing else: tables, pictures, failures, digests of the data, versions.
+
+        With `profiles`, what `profile(result)` returned, and `posterior`, what `sample(result)` returned. Needs
+        matplotlib: `pip install kinax[plot]`.
+        """
+        write_report(self, path, profiles, posterior)
 
     def summary(self, level: float = 0.95) -> str:
         """A table: parameter, unit, value, standard error, confidence interval."""

@@ -8,6 +8,7 @@ from jaxtyping import PyTree
 
 from ._plot_fit import plot_fit, plot_residuals
 from ._plot_starts import plot_correlation, plot_waterfall
+from ._plot_uncertainty import plot_profiles, plot_trace
 
 if TYPE_CHECKING:
     from .._fit import FitResult
@@ -59,6 +60,17 @@ class Plots:
     def correlation(self, *, ax: Any = None) -> Any:
         """The correlations of the fitted parameters."""
         return plot_correlation(self.result, ax)
+
+    def profiles(self, profiles: Any, *, ax: Any = None) -> Any:
+        """What `profile(result)` returned: cost against value, with the parabola of the linearized problem.
+
+        Where the two part, standard errors mislead. The shaded interval is where the profile is below its threshold.
+        """
+        return plot_profiles(self.result, profiles, ax)
+
+    def trace(self, posterior: Any, *, ax: Any = None) -> Any:
+        """What `sample(result)` returned: marginal densities and draws, a color for each chain; the fit is dashed."""
+        return plot_trace(self.result, posterior, ax)
 
     def _experiments(self, chosen: str | Sequence[str] | None) -> list[str]:
         known = self.result.problem.experiments
