@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .._search import AbstractDivisible, Evaluation, Linearization
 from .._tree import as_jax
@@ -135,15 +135,8 @@ class Problem(AbstractDivisible):
 
     def linearize(self, z):
         """The Fisher (Gauss-Newton) model of the cost at `z`."""
-        jacobian, parts = self.mode.jacobian(self._channels, z)
-        failed = jnp.any(jnp.concatenate([jnp.ravel(part.verdict) for part in parts]) != 0)
-        local = [
-            _local(part.terms) if g.is_single else eqx.filter_vmap(_local)(part.terms)
-            for g, part in zip(self.groups, parts, strict=True)
-        ]
-        score, curvature = (jnp.concatenate([jnp.ravel(x[k]) for x in local]) for k in range(2))
-        jacobian, score, curvature = (jnp.where(failed, 0, x) for x in (jacobian, score, curvature))
-        score, curvature = self.weight * score, self.weight * curvature
+        jacobian, parts = self._sensitivity(z)
+        score, curvature = self._local(parts, _score), self._local(parts, _curvature)
         curved = curvature > 0
         root = jnp.sqrt(jnp.where(curved, curvature, 1))
         linear = Linearization(
@@ -156,7 +149,8 @@ class Problem(AbstractDivisible):
     def gradient(self, z):
         """The gradient of the cost; zero where an experiment fails."""
         if self.mode.gradient_is_forward:
-            return self.linearize(z).gradient
+            jacobian, parts = self._sensitivity(z)
+            return self._local(parts, _score) @ jacobian - jax.grad(self.layout.log_prior)(z)
         evaluate = lambda z: (lambda e: (e.cost, e.failed))(self.evaluate(z))
         gradient, failed = jax.grad(evaluate, has_aux=True)(z)
         return jnp.where(failed, 0, gradient)
@@ -188,6 +182,19 @@ class Problem(AbstractDivisible):
             slope=linear.slope + score,
         )
 
+    def _sensitivity(self, z: Float[Array, " p"]) -> tuple[Float[Array, "n p"], tuple[_Part, ...]]:
+        """The Jacobian of the channels, zero where an experiment fails, and the parts."""
+        jacobian, parts = self.mode.jacobian(self._channels, z)
+        return jnp.where(_failed(parts), 0, jacobian), parts
+
+    def _local(self, parts: tuple[_Part, ...], look: Callable[..., Array]) -> Float[Array, " n"]:
+        """A property of the cost in every channel, zero where an experiment fails."""
+        each = [
+            look(part.terms) if group.is_single else eqx.filter_vmap(look)(part.terms)
+            for group, part in zip(self.groups, parts, strict=True)
+        ]
+        return jnp.where(_failed(parts), 0, self.weight * jnp.concatenate([jnp.ravel(x) for x in each]))
+
     def _channels(self, z: Float[Array, " p"]) -> tuple[Float[Array, " n"], tuple[_Part, ...]]:
         """Everything that the cost depends on through the model, flat; and what became of it, group by group."""
         values = self.layout.by_name(z)
@@ -199,7 +206,7 @@ class Problem(AbstractDivisible):
             model = self.layout.model_with(self.layout.of_experiment(values, number))
             tree = self.residuals(model, data)
             terms = terms_of(tree, self.loss, jnp.result_type(float))
-            flat = jnp.concatenate([jnp.ravel(x) for term in terms for x in jax.tree.leaves(term.channels)])
+            flat = _join([term.channels for term in terms])
             cost = jnp.asarray(sum(term.cost(term.channels) for term in terms))
             verdict = verdict_of(tree, jnp.isfinite(flat).all() & jnp.isfinite(cost))
             return flat, _Part(terms=terms, cost=cost, verdict=verdict)
@@ -216,10 +223,22 @@ class Problem(AbstractDivisible):
         return as_html(self)
 
 
-def _local(terms: tuple[AbstractTerm, ...]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """The slope and curvature of the cost of an experiment in every channel."""
-    join = lambda trees: jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(trees)])
-    return join([jax.grad(term.cost)(term.channels) for term in terms]), join([term.curvature() for term in terms])
+def _failed(parts: tuple[_Part, ...]) -> Bool[Array, ""]:
+    return jnp.any(jnp.concatenate([jnp.ravel(part.verdict) for part in parts]) != 0)
+
+
+def _score(terms: tuple[AbstractTerm, ...]) -> Float[Array, " n"]:
+    """The slope of the cost of an experiment in every channel."""
+    return _join([jax.grad(term.cost)(term.channels) for term in terms])
+
+
+def _curvature(terms: tuple[AbstractTerm, ...]) -> Float[Array, " n"]:
+    """The curvature of the cost of an experiment in every channel."""
+    return _join([term.curvature() for term in terms])
+
+
+def _join(trees: PyTree) -> Float[Array, " n"]:
+    return jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(trees)])
 
 
 @eqx.filter_jit
