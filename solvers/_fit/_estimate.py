@@ -63,10 +63,9 @@ def estimate(
         bound = jnp.where(below, moving.lower, moving.upper)
         return jnp.where(held, z - jnp.where(held, bound, 0), moving.gradient(z))
 
-    z = implicit.root(conditions, last.z, arrays)
     kink = jnp.any((below | above) & ~held)
     lost = (last.verdict != 0) | ~last.done | kink
-    z = _without_derivative_if(lost, z)
+    z = implicit.root(conditions, last.z, jax.tree.map(lambda x: _without_derivative_if(lost, x), arrays))
     return Estimate(
         z=z,
         values=problem.values(z),
@@ -77,15 +76,15 @@ def estimate(
 
 
 @jax.custom_jvp
-def _without_derivative_if(lost: Bool[Array, ""], z: Float[Array, " p"]) -> Float[Array, " p"]:
-    """`z`, with a NaN derivative if `lost`."""
-    return z
+def _without_derivative_if(lost: Bool[Array, ""], x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`x`, with a NaN derivative if `lost`."""
+    return x
 
 
 @_without_derivative_if.defjvp
 def _without_derivative_if_jvp(primals, tangents):
-    lost, z = primals
-    return z, tangents[1] * jnp.where(lost, jnp.nan, 1.0).astype(z.dtype)
+    lost, x = primals
+    return x, tangents[1] * jnp.where(lost, jnp.nan, 1.0).astype(x.dtype)
 
 
 def _limit() -> Int[Array, ""]:
