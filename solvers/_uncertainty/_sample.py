@@ -1,0 +1,222 @@
+"""`sample`: draws from the posterior around a fit, by NUTS."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from tqdm.auto import tqdm
+
+from .._checkpoint import as_checkpoint, Keeper, Terminated, termination
+from .._ensemble import ensemble
+from .._fit import FitResult
+from .._problem import digest, fingerprint
+from ._chain import Advance, Begin, blackjax, Chain, first_step
+from ._density import Density, density_of, Gaussian, gaussian_near
+from ._posterior import Posterior, posterior_of
+
+_SEGMENT_SECONDS = 0.5  # how long nothing is shown, and how late SIGTERM is heard
+
+
+def sample(
+    result: FitResult,
+    *,
+    num_samples: int = 1000,
+    num_warmup: int = 300,
+    chains: int = 4,
+    key: PRNGKeyArray | None = None,
+    target_acceptance: float = 0.85,
+    max_doublings: int = 10,
+    batch_size: int | None = None,
+    devices: Sequence[Any] | None = None,
+    checkpoint: Any = None,
+    progress: bool = True,
+) -> Posterior:
+    r"""Draws from the posterior of the parameters' values, by the no-U-turn sampler of blackjax, from a fit on.
+
+    The density is exp(-cost) of the problem, whose residuals must be a likelihood (`Observed`) or have priors. Chains
+    move in coordinates without bounds, with the Jacobian that this takes; parameters without a prior have a flat one
+    (of the value, not of its logarithm), between their bounds. Chains start at draws from the Gaussian of the fit's
+    Fisher information, whose covariance is also their first metric; halfway through the warm-up the draws so far
+    replace it.
+
+    - `num_samples`, `num_warmup`: draws of each of the `chains` that are kept, and that adapt step size and metric.
+    - `target_acceptance`: of the Metropolis test; larger means shorter steps, the cure for divergences.
+    - `max_doublings`: a trajectory has at most 2^this steps.
+    - `batch_size`: chains that run in lockstep in one program; such programs run side by side on the cores and
+      `devices`. It changes the rounding of numbers, and so, after a while, the draws (not their distribution); the
+      number of devices changes nothing.
+    - `checkpoint`: a path, or `Checkpoint(path, every=seconds)`: saved now and then, at the end and at SIGTERM; the
+      same call goes on from there, to the same bits.
+
+    Where the simulation fails the density is zero: a trajectory that gets there ends as divergent and is counted.
+
+    Sources: M. D. Hoffman and A. Gelman, JMLR 15, 1593 (2014); M. Betancourt, arXiv:1701.02434.
+
+    Raises ValueError for a problem that has no posterior (plain residuals with noise of unknown size), wrong numbers,
+    a simulation that fails all around the fit, or a checkpoint of something else; ImportError without blackjax.
+    """
+    plan = Plan(num_samples=num_samples, num_warmup=num_warmup, chains=chains)
+    if not 0 < target_acceptance < 1:
+        raise ValueError(f"sample: target_acceptance must lie between 0 and 1, not {target_acceptance}.")
+    blackjax()
+    density = density_of(result.problem)
+    key = jax.random.key(0) if key is None else key
+    near = _near(density, result.z)
+    settings = (result.z, key, str((plan, target_acceptance, max_doublings, batch_size)))
+    belongs = {"kind": "sample", **fingerprint(result.problem), "settings": digest(settings)} if checkpoint else {}
+    run = _Run(
+        plan=plan,
+        begin=Begin(density, near, key, length=plan.length),
+        target=jnp.asarray(target_acceptance, near.mean.dtype),
+        max_doublings=max_doublings,
+        batch_size=batch_size or 1,
+        devices=None if devices is None else tuple(devices),
+    )
+    bar = tqdm(total=plan.length, unit="draw", desc="sample", disable=not progress, delay=1.0, leave=False)
+    try:
+        now = run.go(Keeper(as_checkpoint(checkpoint), belongs), bar)
+    finally:
+        bar.close()
+    return posterior_of(density, now.chains, num_warmup, max_doublings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How many draws, in which stages."""
+
+    num_samples: int
+    num_warmup: int
+    chains: int
+
+    def __post_init__(self):
+        for name, least in (("num_samples", 4), ("num_warmup", 0), ("chains", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"sample: {name} must be an integer of at least {least}, not {value!r}.")
+
+    @property
+    def length(self) -> int:
+        """Draws of a chain in all."""
+        return self.num_warmup + self.num_samples
+
+    @property
+    def switch(self) -> int:
+        """After how many draws the metric is estimated anew."""
+        return self.num_warmup // 2
+
+    def stop(self, done: int) -> int:
+        """The draw at which the stage ends that is under way."""
+        return next(end for end in (self.switch, self.num_warmup, self.length) if end > done)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """One call of `sample`."""
+
+    plan: Plan
+    begin: Begin
+    target: Float[Array, ""]
+    max_doublings: int
+    batch_size: int
+    devices: tuple[Any, ...] | None
+
+    def go(self, keeper: Keeper, bar: Any) -> "Now":
+        """From the beginning, or from what was saved, to the last draw."""
+        stored = keeper.restore()
+        now = self._begun() if stored is None else jax.tree.unflatten(jax.tree.structure(self._shape()), stored)
+        segment = 8
+        with termination(keeper.active) as asked:
+            try:
+                while (done := int(now.done)) < self.plan.length and not asked.is_set():
+                    start = time.perf_counter()
+                    now = self._moved(now, min(done + segment, self.plan.stop(done)))
+                    pace = _SEGMENT_SECONDS / max(time.perf_counter() - start, 1e-9)
+                    segment = int(np.clip((int(now.done) - done) * pace, 1, 8 * segment))
+                    _show(bar, now)
+                    keeper.save_now_and_then(jax.tree.leaves(now))
+            finally:
+                if sys.exc_info()[0] in (None, KeyboardInterrupt):
+                    keeper.save(jax.tree.leaves(now))
+        if int(now.done) < self.plan.length:
+            raise Terminated("Asked to terminate: the chains are saved, run the same call again to go on.")
+        return now
+
+    def _shape(self) -> "Now":
+        """What there is between segments, without numbers."""
+        return jax.eval_shape(lambda: Now(self.begin(jnp.asarray(0)), self.begin.near.covariance, jnp.asarray(0)))
+
+    def _all(self, fn: Any, members: Any) -> Any:
+        found = ensemble(fn, members, batch_size=self.batch_size, devices=self.devices)
+        chains = jax.tree.map(np.array, found.values)
+        lost = np.flatnonzero(~np.isfinite(chains.u).all(axis=1))
+        if lost.size:
+            raise RuntimeError(f"sample: chain {lost[0]} was lost: {found.failures.get(int(lost[0]))}")
+        return chains
+
+    def _begun(self) -> "Now":
+        chains = self._all(self.begin, jnp.arange(self.plan.chains))
+        lost = np.flatnonzero(~np.isfinite(chains.log_density))
+        if lost.size:
+            raise ValueError(
+                f"sample: the simulation fails, or the prior's density is zero, all the way from the starting point of "
+                f"chain {lost[0]} to the fit. Sample the result of a fit that converged, inside the priors' supports."
+            )
+        return Now(chains, np.asarray(self.begin.near.covariance), np.asarray(0))
+
+    def _moved(self, now: "Now", last: int) -> "Now":
+        """After draw number `last`; at the switch with a new metric."""
+        count = lambda x: jnp.asarray(x, jnp.int32)
+        advance = Advance(
+            density=self.begin.density,
+            metric=jnp.asarray(now.metric),
+            key=self.begin.key,
+            first=count(now.done),
+            last=count(last),
+            num_warmup=count(self.plan.num_warmup),
+            target=self.target,
+            max_doublings=self.max_doublings,
+        )
+        moved = Now(self._all(advance, now.chains), now.metric, np.asarray(last))
+        return self._retuned(moved) if last == self.plan.switch else moved
+
+    def _retuned(self, now: "Now") -> "Now":
+        """With the covariance of the last two thirds of all chains' draws, drawn a little to the metric so far."""
+        draws = now.chains.record.u[:, self.plan.switch // 3 : self.plan.switch]
+        draws = draws.reshape(-1, draws.shape[-1])
+        n, faith = draws.shape[0], 5 * draws.shape[1]
+        apart = draws - draws.mean(axis=0)
+        metric = (apart.T @ apart + faith * now.metric) / (n + faith)
+        anew = jax.tree.map(np.asarray, jax.vmap(first_step)(jnp.asarray(now.chains.u)))
+        return Now(eqx.tree_at(lambda chains: chains.step, now.chains, anew), metric, now.done)
+
+
+class Now(eqx.Module):
+    """Everything that the next draws depend on, on the host: the chains, their metric, how many draws are done."""
+
+    chains: Chain
+    metric: Float[Any, "d d"]
+    done: Int[Any, ""]
+
+
+def _show(bar: Any, now: Now) -> None:
+    done, record = int(now.done), now.chains.record
+    bar.set_postfix(
+        divergent=int(record.diverged[:, :done].sum()),
+        failed=int(record.failed[:, :done].sum()),
+        leapfrogs=f"{record.leapfrogs[:, max(0, done - 50) : done].mean():.1f}",
+        step=f"{np.exp(now.chains.step.log_average).mean():.2g}",
+        refresh=False,
+    )
+    bar.update(done - bar.n)
+
+
+@eqx.filter_jit
+def _near(density: Density, z: Float[Array, " p"]) -> Gaussian:
+    return gaussian_near(density, z)
