@@ -18,7 +18,7 @@ from .._search import AbstractMethod, Linearization
 from .._tree import is_concrete
 from ._covariance import information
 from ._driver import Machine, search_all
-from ._methods import as_method
+from ._methods import as_method, method_digest
 from ._progress import Reporter
 from ._result import FitResult
 from ._start_table import start_table, StartTable
@@ -100,7 +100,7 @@ def fit(
     problem = _as_problem(model, residuals, data, parameters, loss)
     if problem.is_traced:
         raise TypeError(_TRACED)
-    chosen, begins = as_method(method), as_starts(starts)
+    chosen, begins = as_method(method, problem), as_starts(starts)
     key = jax.random.key(0) if key is None else key
     points = begins.points(problem, key)
     keeper = Keeper(as_checkpoint(checkpoint), _belongs(problem, chosen, points) if checkpoint is not None else {})
@@ -143,7 +143,7 @@ def _as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: An
 
 def _belongs(problem: Problem, method: AbstractMethod, points: Float[Array, "n p"]) -> dict[str, str]:
     """What a checkpoint of this fit belongs to."""
-    return {"kind": "fit", **fingerprint(problem), "method": digest((method, repr(method))), "starts": digest(points)}
+    return {"kind": "fit", **fingerprint(problem), "method": method_digest(method, problem), "starts": digest(points)}
 
 
 def _key_text(key: PRNGKeyArray) -> str:

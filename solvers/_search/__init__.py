@@ -6,4 +6,13 @@ from ._method import (
     SearchState as SearchState,
     Standing as Standing,
 )
-from ._objective import AbstractObjective as AbstractObjective, Evaluation as Evaluation, Linearization as Linearization
+from ._objective import (
+    AbstractDivisible as AbstractDivisible,
+    AbstractObjective as AbstractObjective,
+    Evaluation as Evaluation,
+    Linearization as Linearization,
+)
+from ._opaque import OpaqueMinimiser as OpaqueMinimiser
+from ._optax import Minibatch as Minibatch, Optax as Optax
+from ._optimistix import OneTrialSolver as OneTrialSolver, Optimistix as Optimistix
+from ._unconstrained import Unconstrained as Unconstrained

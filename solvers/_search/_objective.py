@@ -58,3 +58,16 @@ class AbstractObjective(eqx.Module):
     @abc.abstractmethod
     def gradient(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The gradient of the cost at `z`; zero where a simulation failed."""
+
+
+class AbstractDivisible(AbstractObjective):
+    """An objective that is a sum over rows of data, so that some of them can stand for all."""
+
+    @property
+    @abc.abstractmethod
+    def num_rows(self) -> int:
+        """How many rows there are."""
+
+    @abc.abstractmethod
+    def subset(self, rows: Int[Array, " n"]) -> AbstractObjective:
+        """The objective on these rows alone, scaled so that its mean over random rows is this objective."""
