@@ -51,13 +51,13 @@ def step_size(step: Scalar) -> StepSize:
 class Record(eqx.Module):
     """What is kept of every draw, warm-up included; zero for those to come."""
 
-    u: Float[Array, "n d"]
-    log_density: Float[Array, " n"]
-    energy: Float[Array, " n"]
-    acceptance: Float[Array, " n"]
-    leapfrogs: Int[Array, " n"]
-    diverged: Bool[Array, " n"]
-    failed: Bool[Array, " n"]
+    u: Float[Array, "*n d"]
+    log_density: Float[Array, "*n"]
+    energy: Float[Array, "*n"]
+    acceptance: Float[Array, "*n"]
+    leapfrogs: Int[Array, "*n"]
+    diverged: Bool[Array, "*n"]
+    failed: Bool[Array, "*n"]
 
 
 class Chain(eqx.Module):
