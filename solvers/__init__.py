@@ -28,14 +28,24 @@ from ._ensemble import (
     read_store as read_store,
     StoredEnsemble as StoredEnsemble,
 )
+from ._explain import (
+    explain as explain,
+    Explanation as Explanation,
+    Growth as Growth,
+    lyapunov_exponent as lyapunov_exponent,
+    LyapunovExponent as LyapunovExponent,
+    Way as Way,
+)
 from ._fit import (
     AbstractStarts as AbstractStarts,
     Estimate as Estimate,
     estimate as estimate,
     Failure as Failure,
     fit as fit,
+    FitRecord as FitRecord,
     FitResult as FitResult,
     LatinHypercube as LatinHypercube,
+    load_fit as load_fit,
     Optimum as Optimum,
     Sobol as Sobol,
     StartTable as StartTable,
@@ -44,6 +54,18 @@ from ._fit import (
 from ._fixed_step import FixedStep as FixedStep
 from ._implicit import Implicit as Implicit
 from ._integrate import integrate as integrate
+from ._interop import (
+    experiments_from_pandas as experiments_from_pandas,
+    fit_table as fit_table,
+    from_pandas as from_pandas,
+    from_xarray as from_xarray,
+    ScipyProblem as ScipyProblem,
+    to_lmfit as to_lmfit,
+    to_numpyro as to_numpyro,
+    to_pandas as to_pandas,
+    to_scipy as to_scipy,
+    to_xarray as to_xarray,
+)
 from ._loop import Recording as Recording
 from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._problem import (
@@ -69,15 +91,20 @@ from ._problem import (
     Tied as Tied,
     TimeSeries as TimeSeries,
 )
+from ._report import Plots as Plots
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout
 from ._search import (
+    AbstractDivisible as AbstractDivisible,
     AbstractMethod as AbstractMethod,
     AbstractObjective as AbstractObjective,
     Evaluation as Evaluation,
     FailureLog as FailureLog,
     LevenbergMarquardt as LevenbergMarquardt,
     Linearization as Linearization,
+    Minibatch as Minibatch,
+    Optax as Optax,
+    Optimistix as Optimistix,
     SearchState as SearchState,
     Standing as Standing,
 )
@@ -86,3 +113,17 @@ from ._solution import Solution as Solution, TimeState as TimeState
 from ._stall import StallGuard as StallGuard
 from ._times import pad_times as pad_times
 from ._types import parameter as parameter
+from ._uncertainty import (
+    calibrate as calibrate,
+    Calibration as Calibration,
+    Diagnostics as Diagnostics,
+    Identifiability as Identifiability,
+    identifiability as identifiability,
+    laplace as laplace,
+    LaplacePosterior as LaplacePosterior,
+    Posterior as Posterior,
+    Profile as Profile,
+    profile as profile,
+    Profiles as Profiles,
+    sample as sample,
+)
