@@ -55,7 +55,11 @@ def scipy_trf(c: Certified, start: np.ndarray) -> Found:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # overflows at trial points
         end = scipy.optimize.least_squares(
-            lambda b: np.asarray(function(b)), start, lambda b: np.asarray(jacobian(b)), method="trf", x_scale="jac"
+            lambda b: np.asarray(function(b)),
+            start,
+            lambda b: np.asarray(jacobian(b)),
+            method="trf",
+            x_scale="jac",  # pyright: ignore[reportArgumentType]
         )
     return Found(end.x, end.nfev + end.njev)
 
@@ -68,7 +72,7 @@ def optimistix(c: Certified, start: np.ndarray) -> Found:
     return Found(np.asarray(end.value), 2 * int(end.stats["num_steps"]))
 
 
-def lre(c: Certified, found: Found) -> dict[str, float]:
+def lre(c: Certified, found: Found) -> dict[str, Any]:
     """How many digits agree with what NIST certifies."""
     deviations = np.asarray(residuals(found.parameters, c.model, c.x, c.y))
     jacobian = np.asarray(jax.jacfwd(residuals)(jnp.asarray(found.parameters), c.model, c.x, c.y))

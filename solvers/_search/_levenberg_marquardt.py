@@ -12,6 +12,8 @@ from ._method import AbstractMethod, FailureLog, SearchState, Standing
 from ._objective import AbstractObjective, Evaluation
 from ._trust_region import BoxStep, model_step
 
+_LEAST = 0.01  # of the predicted reduction, for a step to be accepted
+
 
 def code(result: RESULTS) -> Int[Array, ""]:
     """The integer that stands for a result in arrays."""
@@ -80,7 +82,7 @@ class LevenbergMarquardt(AbstractMethod):
     cost by no more than `rtol**2` of it, or by less than its rounding; that step is not evaluated. If the cost does not
     fall although its gradient says so, the verdict is `search_stalled`.
 
-    - `rtol`: positive; the default, eps^(2/3), is as tight as the dtype allows. A cost that is computed with an error,
+    - `rtol`: positive; the default, eps^(3/4), is as tight as the dtype allows. A cost that is computed with an error,
       by an adaptive integrator for instance, calls for a larger one.
     """
 
@@ -99,7 +101,7 @@ class LevenbergMarquardt(AbstractMethod):
         memory = Memory(
             model=model, norms=model.column_norms, radius=jnp.ones_like(evaluation.cost), curved=jnp.asarray(True)
         )
-        length = jnp.sqrt(jnp.sum((memory.scale * z) ** 2))
+        length = jnp.sqrt(jnp.sum(jnp.where(objective.lower < objective.upper, memory.norms * z, 0) ** 2))
         memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
         unusable = jnp.where(model.finite, 0, code(RESULTS.nonfinite_residuals))
         verdict = jnp.where(evaluation.failed, first_failure(evaluation.verdicts), unusable)
@@ -126,14 +128,17 @@ class LevenbergMarquardt(AbstractMethod):
         move = model_step(model, memory.scale, objective.lower - z, objective.upper - z, free, memory.radius)
         predicted = model.reduction(move.step)
         eps = float(jnp.finfo(z.dtype).eps)
-        rtol = eps ** (2 / 3) if self.rtol is None else self.rtol
+        rtol = eps**0.75 if self.rtol is None else self.rtol
         size = jnp.maximum(jnp.abs(standing.cost), model.half_square)
         nothing = max(4 * eps, rtol**2) * size
-        little = (predicted <= nothing) | jnp.all(jnp.abs(move.step) <= rtol * jnp.abs(z))
-        converged = (move.decrement <= nothing) | (little & ~move.limited)
-        collapsed = predicted <= nothing  # the region has shrunk to nothing; all the same if little was to be gained
-        stalled = collapsed & ~converged & (move.decrement > eps**0.5 * size)
-        over, verdict = converged | collapsed, jnp.where(stalled, code(RESULTS.search_stalled), 0)
+        within = lambda step, fraction: jnp.all(jnp.abs(step) <= fraction * jnp.abs(z))
+        bounded = jnp.isfinite(move.decrement)  # no slope goes on for ever
+        little = (predicted <= nothing) | within(move.step, rtol)
+        converged = (move.decrement <= nothing) | (bounded & within(move.newton, rtol)) | (little & ~move.limited)
+        collapsed = predicted <= nothing  # the region has shrunk to nothing; which is all right next to the minimum
+        near = (move.decrement <= eps**0.5 * size) | (bounded & within(move.newton, eps**0.5))
+        over = converged | collapsed
+        verdict = jnp.where(converged | near, 0, code(RESULTS.search_stalled))
         return jax.lax.cond(
             over,
             lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
@@ -148,7 +153,7 @@ def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, pr
     trial = jnp.where(move.at_lower, objective.lower, jnp.where(move.at_upper, objective.upper, trial))
     evaluation = checked(objective.evaluate(trial))
     actual = jnp.where(evaluation.failed, -jnp.inf, standing.cost - evaluation.cost)
-    better = actual > 1e-4 * predicted
+    better = actual > _LEAST * predicted
     candidate = jax.lax.cond(
         better,
         lambda: memory.model.following(objective.linearize(trial), trial - standing.z, memory.scale),

@@ -14,13 +14,14 @@ _ENOUGH = 0.1  # of what the straight model promises; the searches of NIST's pro
 class BoxStep(eqx.Module):
     """A step, which coordinates it puts on a bound, and whether the trust region limits it.
 
-    - `decrement`: by how much the model falls where neither region nor box limits the coordinates that are free.
+    - `newton`, `decrement`: the step if neither region nor box were there, and by how much it would lower the model.
     """
 
     step: Float[Array, " p"]
     at_lower: Bool[Array, " p"]
     at_upper: Bool[Array, " p"]
     limited: Bool[Array, ""]
+    newton: Float[Array, " p"]
     decrement: Scalar
 
     @staticmethod
@@ -32,6 +33,7 @@ class BoxStep(eqx.Module):
             at_lower=no,
             at_upper=no,
             limited=jnp.asarray(False),
+            newton=jnp.zeros_like(scale),
             decrement=-jnp.ones((), scale.dtype),
         )
 
@@ -70,10 +72,11 @@ def ball_step(
     fixed: Float[Array, " p"],
     free: Bool[Array, " p"],
     radius: Scalar,
-) -> tuple[Float[Array, " p"], Bool[Array, ""], Scalar]:
+) -> tuple[Float[Array, " p"], Bool[Array, ""], Float[Array, " p"], Scalar]:
     r"""The minimizer of the model over the free coordinates, the others moved by `fixed`, with $|D\delta|$ bounded.
 
-    Directions that the Jacobian does not resolve are left alone, as in a step of least norm.
+    Also whether the bound matters, the minimizer without it, and by how much that one lowers the model. Directions that
+    the Jacobian does not resolve are left alone, as in a step of least norm.
     """
     scaled = jnp.where(free[None], model.factor / scale[None], 0)
     left, singular, right = jnp.linalg.svd(scaled, full_matrices=False)
@@ -84,12 +87,12 @@ def ball_step(
     gradient = jnp.where((singular == 0) & (jnp.abs(gradient) <= eps * jnp.max(jnp.abs(gradient))), 0, gradient)
     remaining = jnp.sqrt(jnp.maximum(radius**2 - jnp.sum((scale * fixed) ** 2), 0))
     shift = damping(singular, gradient, remaining)
-    curvature = singular**2 + shift
-    coordinates = jnp.where(curvature > 0, -gradient / jnp.where(curvature > 0, curvature, 1), 0)
-    resolved = singular > 0
-    endless = jnp.where(gradient != 0, jnp.inf, 0)
+    resolved, endless = singular > 0, jnp.where(gradient != 0, jnp.inf, 0)
     decrement = jnp.sum(jnp.where(resolved, gradient / jnp.where(resolved, singular, 1), endless) ** 2) / 2
-    return jnp.where(free, coordinates @ right / scale, fixed), shift > 0, decrement
+    to_step = lambda curvature: jnp.where(
+        free, -jnp.where(curvature > 0, gradient / jnp.where(curvature > 0, curvature, 1), 0) @ right / scale, fixed
+    )
+    return to_step(singular**2 + shift), shift > 0, to_step(singular**2), decrement
 
 
 def box_step(
@@ -112,7 +115,7 @@ def box_step(
 
     def segment(carry):
         so_far, free, _ = carry
-        aim, limited, decrement = ball_step(model, scale, jnp.where(free, 0, so_far.step), free, radius)
+        aim, limited, newton, decrement = ball_step(model, scale, jnp.where(free, 0, so_far.step), free, radius)
         move = aim - so_far.step
         room = jnp.where(move < 0, lower - so_far.step, upper - so_far.step)
         fraction = jnp.where(free & (move != 0), room / jnp.where(move == 0, 1, move), jnp.inf)
@@ -125,6 +128,7 @@ def box_step(
             at_lower=so_far.at_lower | (hit & (move < 0)),
             at_upper=so_far.at_upper | (hit & (move > 0)),
             limited=limited,
+            newton=jnp.where(so_far.decrement < 0, newton, so_far.newton),
             decrement=jnp.where(so_far.decrement < 0, decrement, so_far.decrement),
         )
         return following, free & ~hit, jnp.any(hit)
@@ -155,9 +159,10 @@ def model_step(
             first = index == 0
             promised = jnp.where(first, model.straight_reduction(last.step), promised)
             better = first | (model.reduction(last.step) > model.reduction(best.step))
-            decrement = jnp.where(first, last.decrement, best.decrement)
+            of_straight = jax.tree.map(lambda a, b: jnp.where(first, a, b), last, best)
             best = jax.tree.map(lambda a, b: jnp.where(better, a, b), last, best)
-            return last, eqx.tree_at(lambda s: s.decrement, best, decrement), promised
+            at = lambda step: (step.newton, step.decrement)
+            return last, eqx.tree_at(at, best, at(of_straight)), promised
 
         _, best, promised = jax.lax.fori_loop(0, 2, turn, (nowhere, nowhere, jnp.zeros_like(radius)))
         return best, model.reduction(best.step) < _ENOUGH * promised

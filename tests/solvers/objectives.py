@@ -18,7 +18,9 @@ class Residuals(AbstractObjective):
     upper: Any
     slope: Any
 
-    def __init__(self, function, z, args=None, *, lower=-np.inf, upper=np.inf, slope=0.0):
+    def __init__(
+        self, function: Any, z: Any, args: Any = None, *, lower: Any = -np.inf, upper: Any = np.inf, slope: Any = 0.0
+    ):
         spread = lambda x: jnp.broadcast_to(jnp.asarray(x, z.dtype), z.shape)
         self.function, self.args = function, args
         self.lower, self.upper, self.slope = spread(lower), spread(upper), spread(slope)

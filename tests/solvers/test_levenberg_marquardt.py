@@ -1,5 +1,7 @@
 """The least-squares search on NIST's problems, at bounds, and where derivatives or evaluations fail it."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -117,7 +119,7 @@ def test_bounded_nist_problems_reach_the_optimum_of_scipy(nist):
             scipy.optimize.least_squares(
                 lambda b, f=residuals: np.asarray(f(b)),
                 inside,
-                lambda b, f=jacobian: np.asarray(f(b)),
+                lambda b, f=jacobian: np.asarray(f(b)),  # pyright: ignore[reportArgumentType]
                 (lowers[i], uppers[i]),
                 method=method,
                 x_scale="jac",
@@ -163,6 +165,11 @@ def test_box_with_many_bounds_against_scipy():
         assert np.all((np.abs(gradient) < 1e-6 * scale) | (end.z == lower) | (end.z == upper))
 
 
+def minimum(function, bracket) -> float:
+    found: Any = scipy.optimize.minimize_scalar(function, bracket, tol=1e-12)
+    return found.x
+
+
 def rosenbrock(z, args):
     return jnp.stack([10 * (z[1] - z[0] ** 2), 1 - z[0]])
 
@@ -174,8 +181,8 @@ def test_bounds_are_left_again_and_held_coordinates_stay():
     np.testing.assert_allclose(end.z, 1, rtol=1e-8)  # it started at the second coordinate's lower bound
     end = search(METHOD, Residuals(rosenbrock, z, lower=jnp.array([-3.0, 0.5]), upper=jnp.array([3.0, 0.5])), z + 1.5)
     assert end.z[1] == 0.5 and end.verdict == 0
-    held = scipy.optimize.minimize_scalar(lambda x: 100 * (0.5 - x**2) ** 2 + (1 - x) ** 2, (0.5, 0.8), tol=1e-12)
-    np.testing.assert_allclose(end.z[0], held.x, rtol=1e-7)
+    held = minimum(lambda x: 100 * (0.5 - x**2) ** 2 + (1 - x) ** 2, (0.5, 0.8))
+    np.testing.assert_allclose(end.z[0], held, rtol=1e-7)
     end = search(METHOD, Residuals(rosenbrock, z, lower=z, upper=z), z)  # nothing is free
     assert end.done and end.verdict == 0 and end.num_evaluations == 1
     np.testing.assert_array_equal(end.z, z)
@@ -187,7 +194,7 @@ def test_singular_jacobians():
     z = jnp.array([1.0, 4.0, 7.0])
     end = search(METHOD, Residuals(together, z), z)
     assert end.verdict == 0
-    best = scipy.optimize.minimize_scalar(lambda s: (s - 3) ** 2 + (s**2 - 8) ** 2, (2, 3), tol=1e-12).x
+    best = minimum(lambda s: (s - 3) ** 2 + (s**2 - 8) ** 2, (2, 3))
     np.testing.assert_allclose(end.z, [1 + (best - 5) / 2, 4 + (best - 5) / 2, 7], rtol=1e-7)  # the least change
     few = lambda z, args: jnp.stack([jnp.exp(z[0]) + z[1] * z[2] - 5])
     end = search(METHOD, Residuals(few, z), z)
@@ -216,8 +223,8 @@ def test_slope():
             return eqx.tree_at(lambda m: m.residuals, model, jnp.zeros(4))
 
     z = jnp.array([0.5, 0.1])
-    end = search(METHOD, Poisson(None, z), z)
-    peer = scipy.optimize.minimize(lambda z: float(Poisson(None, jnp.asarray(z)).evaluate(z).cost), z, tol=1e-10)
+    end = search(METHOD, Poisson(None, z), z)  # pyright: ignore[reportCallIssue]
+    peer = scipy.optimize.minimize(lambda z: float(Poisson(None, jnp.asarray(z)).evaluate(z).cost), z, tol=1e-10)  # pyright: ignore[reportCallIssue]
     assert end.verdict == 0
     np.testing.assert_allclose(end.z, peer.x, atol=1e-6)
 
@@ -242,7 +249,7 @@ def test_failures_are_recorded_and_never_accepted():
             return Evaluation(cost=cost, verdicts=verdicts)
 
     z = jnp.array([-1.0, 0.5])
-    for objective, reasons in ((Walled(wall, z), [0, 7]), (Residuals(wall, z), [RESULTS.nonfinite_residuals._value])):
+    for objective, reasons in ((Walled(wall, z), [0, 7]), (Residuals(wall, z), [RESULTS.nonfinite_residuals._value])):  # pyright: ignore[reportCallIssue]
         end = search(METHOD, objective, z)
         assert end.done and np.isfinite(end.cost) and end.num_evaluations < 200
         np.testing.assert_allclose(end.z, [0.8, 0.64], atol=0.02)  # as near to the optimum as the wall lets it
@@ -259,7 +266,7 @@ def test_a_wrong_derivative_and_a_noisy_cost_are_told_apart():
             return eqx.tree_at(lambda m: m.jacobian, right, -right.jacobian)
 
     z = jnp.array([-1.0, 0.5])
-    assert search(METHOD, Wrong(rosenbrock, z), z).verdict == RESULTS.search_stalled._value
+    assert search(METHOD, Wrong(rosenbrock, z), z).verdict == RESULTS.search_stalled._value  # pyright: ignore[reportCallIssue]
     noisy = lambda z, args: jnp.concatenate([rosenbrock(z, None), 1 + 1e-8 * jnp.sin(1e9 * jax.lax.stop_gradient(z))])
     end = search(METHOD, Residuals(noisy, z), z)
     assert end.verdict == 0
