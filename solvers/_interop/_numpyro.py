@@ -59,7 +59,8 @@ def to_numpyro(problem: Problem) -> Callable[[], PyTree]:
         for name, (_, prior) in sites.items():
             if prior is not None:
                 numpyro.factor(f"{name}_prior", jnp.sum(prior.log_density(values[name])))
-        z = jnp.concatenate([jnp.ravel(e.coordinate(values[e.name].reshape(e.start.shape))) for e in free])
+        shaped = [jnp.asarray(values[e.name], e.start.dtype).reshape(e.start.shape) for e in free]
+        z = jnp.concatenate([jnp.ravel(e.coordinate(x)) for e, x in zip(free, shaped, strict=True)])
         numpyro.factor("log_likelihood", log_likelihood(z))
         return {name: problem.model(z, name) for name in problem.experiments} if own else problem.model(z)
 
