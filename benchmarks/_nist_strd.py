@@ -57,9 +57,9 @@ def scipy_trf(c: Certified, start: np.ndarray) -> Found:
         end = scipy.optimize.least_squares(
             lambda b: np.asarray(function(b)),
             start,
-            lambda b: np.asarray(jacobian(b)),
+            lambda b: np.asarray(jacobian(b)),  # pyright: ignore[reportArgumentType]
             method="trf",
-            x_scale="jac",  # pyright: ignore[reportArgumentType]
+            x_scale="jac",
         )
     return Found(end.x, end.nfev + end.njev)
 
