@@ -1,5 +1,6 @@
 """`fit`: the parameters of any model that explain the data best."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -11,7 +12,7 @@ import optax
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from .._checkpoint import as_checkpoint, Keeper
+from .._checkpoint import as_checkpoint, Checkpoint, Keeper
 from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
 from .._results import RESULTS
 from .._search import AbstractMethod, Linearization
@@ -98,29 +99,47 @@ def fit(
     simulation fails, or a checkpoint of something else; RuntimeError if no search converged and `throw`.
     """
     problem = _as_problem(model, residuals, data, parameters, loss)
-    if problem.is_traced:
-        raise TypeError(_TRACED)
-    chosen, begins = as_method(method, problem), as_starts(starts)
     key = jax.random.key(0) if key is None else key
-    points = begins.points(problem, key)
-    keeper = Keeper(as_checkpoint(checkpoint), _belongs(problem, chosen, points) if checkpoint is not None else {})
+    plan = _Plan(problem, as_method(method, problem), as_starts(starts), key, max_steps)
     machine = Machine(batch_size=batch_size or 1, devices=None if devices is None else tuple(devices))
-    reporter = Reporter(points.shape[0], max_steps, progress)
-    try:
-        states = search_all(problem, chosen, points, max_steps, machine, keeper, reporter)
-    finally:
-        reporter.close()
-    limit = int(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0])
-    table = start_table(np.asarray(points), states, limit, problem.experiments)
-    _check_any_began(table)
-    recipe = {"method": repr(chosen), "starts": repr(begins), "key": _key_text(key), "max_steps": str(max_steps)}
-    result = result_of(problem, table, recipe)
+    result = result_of(problem, plan.run(machine, as_checkpoint(checkpoint), progress), plan.recipe)
     if throw and result.result != RESULTS.successful:
         raise RuntimeError(
             f"The fit did not converge in {result.stats['num_steps']} steps: {RESULTS[result.result]} "
             "With throw=False the best point is returned as it is."
         )
     return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What decides a fit's numbers."""
+
+    problem: Problem
+    method: AbstractMethod
+    starts: AbstractStarts
+    key: PRNGKeyArray
+    max_steps: int
+
+    @property
+    def recipe(self) -> dict[str, str]:
+        """The plan as text."""
+        texts = {"method": repr(self.method), "starts": repr(self.starts), "key": _key_text(self.key)}
+        return texts | {"max_steps": str(self.max_steps)}
+
+    def run(self, machine: Machine, checkpoint: Checkpoint | None, progress: bool) -> StartTable:
+        """Search from every start."""
+        points = self.starts.points(self.problem, self.key)
+        keeper = Keeper(checkpoint, {} if checkpoint is None else _belongs(self.problem, self.method, points))
+        reporter = Reporter(points.shape[0], self.max_steps, progress)
+        try:
+            states = search_all(self.problem, self.method, points, self.max_steps, machine, keeper, reporter)
+        finally:
+            reporter.close()
+        limit = int(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0])
+        table = start_table(np.asarray(points), states, limit, self.problem.experiments)
+        _check_any_began(table)
+        return table
 
 
 _TRACED = (
@@ -130,6 +149,13 @@ _TRACED = (
 
 
 def _as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
+    problem = _given_problem(model, residuals, data, parameters, loss)
+    if problem.is_traced:
+        raise TypeError(_TRACED)
+    return problem
+
+
+def _given_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
     if not is_concrete((model, data, jnp.zeros(()))):  # under jit even a constant is traced
         raise TypeError(_TRACED)
     if isinstance(model, Problem):
