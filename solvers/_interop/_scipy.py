@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .._problem import Problem, Squares
 
-_Function = Callable[[Any], Any]
+_Function = Any  # of a vector: SciPy's stubs take strings there, too
 
 
 class ScipyProblem(NamedTuple):

@@ -1,4 +1,4 @@
-from ._archive import read_archive as read_archive
+from ._archive import read_archive as read_archive, write_archive as write_archive
 from ._artefact import save_fit as save_fit, versions as versions
 from ._html import write_report as write_report
 from ._plots import Plots as Plots

@@ -1,5 +1,7 @@
 """Exchange with SciPy, lmfit, numpyro, pandas and xarray: the same numbers on both sides, and clear refusals."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import lmfit
@@ -116,7 +118,7 @@ def test_lmfit_parameters(plain):
     assert not parameters["c"].vary and not parameters["half"].vary and parameters["half"].value == a.value / 2
     before = to_lmfit(PLAIN)
     assert before["a"].value == 1.0 and before["a"].stderr is None
-    fitted = lmfit.minimize(lambda p: p["a"] * np.exp(-p["k_0"] * T) + p["c"] - Y, before)
+    fitted: Any = lmfit.minimize(lambda p: p["a"] * np.exp(-p["k_0"] * T) + p["c"] - Y, before)
     np.testing.assert_allclose(fitted.params["k_0"].value, k.value, rtol=1e-4)
     np.testing.assert_allclose(fitted.params["k_0"].stderr, k.stderr, rtol=1e-2)
 

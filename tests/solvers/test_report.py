@@ -3,6 +3,7 @@
 import json
 import types
 import zipfile
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,9 +87,9 @@ def test_a_smooth_curve_has_the_confidence_band_of_predict(plain):
     figure, ax = plt.subplots()
     assert plain.plot.fit(observe, grid, ax=ax) is ax and ax.figure is figure
     value, error = plain.predict(observe)
-    band = ax.collections[0].get_paths()[0].vertices
+    band = np.asarray(ax.collections[0].get_paths()[0].vertices)
     np.testing.assert_allclose(band[:, 1].max(), np.max(value + plain.student(0.95) * error), rtol=1e-6)
-    assert any(one.get_marker() == "o" and one.get_xdata().size == T.size for one in ax.get_lines())
+    assert any(one.get_marker() == "o" and np.size(one.get_xdata()) == T.size for one in ax.get_lines())
     with pytest.raises(ValueError, match="together"):
         plain.plot.fit(observe)
     with pytest.raises(ValueError, match="31 rows for 4 times"):
@@ -116,7 +117,7 @@ def test_quantiles_of_any_noise():
         quantile(LogNormal(mu, 0.3), p, like), scipy.stats.lognorm.ppf(0.9, 0.3, scale=np.exp(mu))
     )
     student = StudentT(3.0, jnp.asarray([-1e6, jnp.nan]), 2.0)
-    np.testing.assert_allclose(quantile(student, p, like), [scipy.stats.t.ppf(0.9, 3, -1e6, 2), np.nan])
+    np.testing.assert_allclose(quantile(student, p, like), np.array([scipy.stats.t.ppf(0.9, 3, -1e6, 2), np.nan]))
 
 
 def test_waterfall_and_correlation(result, plain):
@@ -265,6 +266,7 @@ def test_treescope_shows_problems_and_results(plain):
 def test_observed_data_without_times_are_numbered():
     observed = Observed(jnp.arange(4.0), Normal(jnp.ones(4), 1.0))
     problem = types.SimpleNamespace(experiments=("data",), data={"data": jnp.arange(4.0)})
-    (found,) = recordings(types.SimpleNamespace(problem=problem, residuals={"force": observed}), "data")
+    result: Any = types.SimpleNamespace(problem=problem, residuals={"force": observed})
+    (found,) = recordings(result, "data")
     assert found.label == "force" and not found.is_timed
     np.testing.assert_array_equal(found.xs, np.arange(4))
