@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from .._problem import message_of
 from .._search import SearchState
-from .._table import text_table
+from .._table import html_table, text_table
 
 
 class Failure(NamedTuple):
@@ -92,6 +92,22 @@ class StartTable(eqx.Module):
         ]
         return text_table(("start", "experiment", "times", "steps", "reason"), rows, ("experiment", "reason"))
 
+    def __str__(self) -> str:
+        return f"{text_table(_HEAD, self._rows(), _LEFT)}\n{self._more()}"
+
+    def _repr_html_(self) -> str:
+        return f"{html_table(_HEAD, self._rows(), _LEFT)}<p>{self._more()}</p>"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """The starts that ended lowest."""
+        ended = lambda i: message_of(self.verdict[i]).split(". ")[0] or "converged"
+        numbers = (self.num_steps, self.num_evaluations, self.failure_count.sum(axis=1))
+        return [(str(i), f"{self.cost[i]:.6g}", *(str(x[i]) for x in numbers), ended(i)) for i in self.order[:_SHOWN]]
+
+    def _more(self) -> str:
+        shown = f", the {_SHOWN} lowest of them above" if self.cost.size > _SHOWN else ""
+        return f"{self.cost.size} starts{shown}; {int((self.verdict == 0).sum())} converged."
+
     def optima(self, cost_tolerance: float = 1e-4, tolerance: float = 1e-2) -> list[Optimum]:
         """Converged starts that ended at the same point, merged; the best first.
 
@@ -111,6 +127,9 @@ class StartTable(eqx.Module):
             else:
                 merged.append((int(i), [int(i)]))
         return [Optimum(z=self.z[i], cost=float(self.cost[i]), starts=tuple(members)) for i, members in merged]
+
+
+_HEAD, _LEFT, _SHOWN = ("start", "cost", "steps", "evaluations", "failures", "ended"), ("ended",), 20
 
 
 def start_table(z0: Float[np.ndarray, "n p"], states: SearchState, limit: int, names: tuple[str, ...]) -> StartTable:

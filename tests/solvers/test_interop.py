@@ -14,7 +14,11 @@ import scipy.optimize
 import xarray as xr
 from kinax.solvers import (
     Experiments,
+    experiments_from_pandas,
     fit,
+    fit_table,
+    from_pandas,
+    from_xarray,
     HalfNormal,
     Huber,
     Log,
@@ -24,12 +28,6 @@ from kinax.solvers import (
     Problem,
     Tied,
     TimeSeries,
-)
-from kinax.solvers._interop import (
-    experiments_from_pandas,
-    fit_table,
-    from_pandas,
-    from_xarray,
     to_lmfit,
     to_numpyro,
     to_pandas,

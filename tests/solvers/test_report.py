@@ -11,8 +11,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy.stats
-from kinax.solvers import Experiments, fit, Log, LogNormal, Normal, Observed, Parameter, Problem, StudentT, TimeSeries
-from kinax.solvers._fit import load_fit
+from kinax.solvers import (
+    Experiments,
+    fit,
+    load_fit,
+    Log,
+    LogNormal,
+    Normal,
+    Observed,
+    Parameter,
+    Problem,
+    StudentT,
+    TimeSeries,
+)
 from kinax.solvers._report import quantile, read_archive, recordings, write_archive
 from kinax.solvers._uncertainty._profile import profile
 
@@ -153,6 +164,12 @@ def test_trace(result):
     axes = result.plot.trace(draws)
     assert axes.size == 4 and axes[0].get_xlabel() == "k [1/h]"
     np.testing.assert_allclose(axes[1].get_lines()[1].get_ydata(), draws.values[1, :, 0])
+
+
+def test_the_table_of_starts(result):
+    best, *_ = str(result.starts).splitlines()[2:]
+    assert best.split()[0] == str(result.starts.best) and "converged" in best
+    assert "<table>" in result.starts._repr_html_() and "6 starts; 6 converged." in str(result.starts)
 
 
 def test_bad_requests(result):
