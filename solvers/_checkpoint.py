@@ -11,6 +11,7 @@ import threading
 import time
 import types
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -111,7 +112,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[np.n
             if header["format"] != _FORMAT:
                 raise ValueError(f"its format is {header['format']!r}, this kinax reads {_FORMAT!r}")
             return header["about"], arrays
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{str(path)!r} cannot be read as a checkpoint: it is damaged, or something else ({error}). "
             "Give another path, or delete the file to start anew."

@@ -1,7 +1,7 @@
 """Role names used in signatures, and the one way to declare a parameter."""
 
 import dataclasses
-from typing import Any, TYPE_CHECKING, TypeVar
+from typing import Any, TYPE_CHECKING, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,6 +16,7 @@ else:
 
 State = TypeVar("State")
 Scalar = Float[Array, ""]
+Numbers: TypeAlias = Any  # the type of a parameter's field: numbers and arrays go in, float arrays come out
 RealScalarLike = float | int | Array | np.ndarray
 
 

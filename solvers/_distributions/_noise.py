@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import jax.scipy.stats as stats
 from jaxtyping import Array, Float
 
-from .._types import parameter
+from .._types import Numbers, parameter
 from ._distribution import AbstractNoise
 
 
 class Normal(AbstractNoise):
     """The normal distribution of this mean and standard deviation."""
 
-    mean: Float[Array, "..."] = parameter()
-    sd: Float[Array, "..."] = parameter()
+    mean: Numbers = parameter()
+    sd: Numbers = parameter()
 
     @property
     def support(self):
@@ -44,8 +44,8 @@ class Normal(AbstractNoise):
 class LogNormal(AbstractNoise):
     """A positive number whose logarithm is normal with mean `mu` and standard deviation `sigma`; median exp(mu)."""
 
-    mu: Float[Array, "..."] = parameter()
-    sigma: Float[Array, "..."] = parameter()
+    mu: Numbers = parameter()
+    sigma: Numbers = parameter()
 
     @property
     def support(self):
@@ -76,8 +76,8 @@ class LogNormal(AbstractNoise):
 class Laplace(AbstractNoise):
     """The double exponential distribution: its best fit is the one of least absolute deviations."""
 
-    loc: Float[Array, "..."] = parameter()
-    scale: Float[Array, "..."] = parameter()
+    loc: Numbers = parameter()
+    scale: Numbers = parameter()
 
     @property
     def support(self):
@@ -110,9 +110,9 @@ class Laplace(AbstractNoise):
 class StudentT(AbstractNoise):
     """Student's t distribution with `df` degrees of freedom: noise with outliers."""
 
-    df: Float[Array, "..."] = parameter()
-    loc: Float[Array, "..."] = parameter()
-    scale: Float[Array, "..."] = parameter()
+    df: Numbers = parameter()
+    loc: Numbers = parameter()
+    scale: Numbers = parameter()
 
     @property
     def support(self):

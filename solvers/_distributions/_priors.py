@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import jax.scipy.stats as stats
 from jaxtyping import Array, Float
 
-from .._types import parameter
+from .._types import Numbers, parameter
 from ._distribution import AbstractDistribution
 
 
 class Uniform(AbstractDistribution):
     """Constant density between two finite ends."""
 
-    lower: Float[Array, "..."] = parameter()
-    upper: Float[Array, "..."] = parameter()
+    lower: Numbers = parameter()
+    upper: Numbers = parameter()
 
     @property
     def support(self):
@@ -32,8 +32,8 @@ class Uniform(AbstractDistribution):
 class LogUniform(AbstractDistribution):
     """A positive number whose logarithm is uniform between those of two ends: its order of magnitude is unknown."""
 
-    lower: Float[Array, "..."] = parameter()
-    upper: Float[Array, "..."] = parameter()
+    lower: Numbers = parameter()
+    upper: Numbers = parameter()
 
     @property
     def support(self):
@@ -55,7 +55,7 @@ class LogUniform(AbstractDistribution):
 class HalfNormal(AbstractDistribution):
     """The absolute value of a normal number of mean zero and standard deviation `scale`."""
 
-    scale: Float[Array, "..."] = parameter()
+    scale: Numbers = parameter()
 
     @property
     def support(self):
@@ -74,8 +74,8 @@ class HalfNormal(AbstractDistribution):
 class Gamma(AbstractDistribution):
     """The gamma distribution of this shape and rate; mean shape / rate."""
 
-    shape: Float[Array, "..."] = parameter()
-    rate: Float[Array, "..."] = parameter()
+    shape: Numbers = parameter()
+    rate: Numbers = parameter()
 
     @property
     def support(self):
@@ -94,8 +94,8 @@ class Gamma(AbstractDistribution):
 class Beta(AbstractDistribution):
     """The beta distribution on (0, 1), with mean a / (a + b)."""
 
-    a: Float[Array, "..."] = parameter()
-    b: Float[Array, "..."] = parameter()
+    a: Numbers = parameter()
+    b: Numbers = parameter()
 
     @property
     def support(self):

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import parameter
+from .._types import Numbers, parameter
 
 
 class AbstractLoss(eqx.Module):
@@ -28,7 +28,7 @@ class Squares(AbstractLoss):
 class SoftL1(AbstractLoss):
     """rho(s) = 2 c^2 (sqrt(1 + s / c^2) - 1): a smooth absolute value; residuals beyond `scale` = c count linearly."""
 
-    scale: Float[Array, ""] = parameter(default=1.0)
+    scale: Numbers = parameter(default=1.0)
 
     def rho(self, s):
         """2 c^2 (sqrt(1 + s / c^2) - 1)."""
@@ -39,7 +39,7 @@ class SoftL1(AbstractLoss):
 class Huber(AbstractLoss):
     """rho(s) = s for s <= c^2, then 2 c sqrt(s) - c^2: squares up to `scale` = c, linear beyond."""
 
-    scale: Float[Array, ""] = parameter(default=1.0)
+    scale: Numbers = parameter(default=1.0)
 
     def rho(self, s):
         """s, or 2 c sqrt(s) - c^2."""
@@ -51,7 +51,7 @@ class Huber(AbstractLoss):
 class Cauchy(AbstractLoss):
     """rho(s) = c^2 log(1 + s / c^2): residuals far beyond `scale` = c hardly count."""
 
-    scale: Float[Array, ""] = parameter(default=1.0)
+    scale: Numbers = parameter(default=1.0)
 
     def rho(self, s):
         """c^2 log(1 + s / c^2)."""
@@ -65,8 +65,8 @@ class StudentTLoss(AbstractLoss):
     The likelihood itself, with a scale that may be fitted, is `Observed(values, StudentT(...))`.
     """
 
-    df: Float[Array, ""] = parameter(default=4.0)
-    scale: Float[Array, ""] = parameter(default=1.0)
+    df: Numbers = parameter(default=4.0)
+    scale: Numbers = parameter(default=1.0)
 
     def rho(self, s):
         """c^2 df log(1 + s / (c^2 df))."""

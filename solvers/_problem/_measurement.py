@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from .._distributions import AbstractNoise
 from .._tree import is_concrete
-from .._types import inexact_asarray, Scalar, strong
+from .._types import inexact_asarray, Numbers, Scalar, strong
 
 
 def _flags(x: Any) -> Any:
@@ -28,10 +28,10 @@ class Observed(eqx.Module):
     It costs minus the logarithm of the likelihood.
     """
 
-    values: Float[Array, "..."] = eqx.field(converter=lambda x: strong(inexact_asarray(x)))
+    values: Numbers = eqx.field(converter=lambda x: strong(inexact_asarray(x)))
     distribution: AbstractNoise
-    below: Bool[Array, "..."] | None = eqx.field(converter=_flags, default=None)
-    above: Bool[Array, "..."] | None = eqx.field(converter=_flags, default=None)
+    below: Numbers = eqx.field(converter=_flags, default=None)
+    above: Numbers = eqx.field(converter=_flags, default=None)
 
     def log_likelihood(self) -> Float[Array, "..."]:
         """The logarithm of each datum's likelihood; zero where nothing was measured."""
@@ -69,11 +69,11 @@ class TimeSeries(eqx.Module):
     - `below`, `above`: where a value is a limit that the quantity lies below, or above.
     """
 
-    ts: Float[Array, " t"] = eqx.field(converter=lambda x: strong(inexact_asarray(x)))
-    values: Float[Array, "t ..."] = eqx.field(converter=lambda x: strong(inexact_asarray(x)))
-    sd: Float[Array, "..."] | None = eqx.field(converter=lambda x: strong(inexact_asarray(x)), default=None)
-    below: Bool[Array, "..."] | None = eqx.field(converter=_flags, default=None)
-    above: Bool[Array, "..."] | None = eqx.field(converter=_flags, default=None)
+    ts: Numbers = eqx.field(converter=lambda x: strong(inexact_asarray(x)))
+    values: Numbers = eqx.field(converter=lambda x: strong(inexact_asarray(x)))
+    sd: Numbers = eqx.field(converter=lambda x: strong(inexact_asarray(x)), default=None)
+    below: Numbers = eqx.field(converter=_flags, default=None)
+    above: Numbers = eqx.field(converter=_flags, default=None)
 
     def __check_init__(self):
         if not is_concrete((self.ts, self.values)) or not all(isinstance(x, jax.Array) for x in (self.ts, self.values)):

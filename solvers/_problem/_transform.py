@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .._types import parameter
+from .._types import Numbers, parameter
 
 
 class AbstractTransform(eqx.Module):
@@ -61,8 +61,8 @@ class Log(AbstractTransform):
 class Logit(AbstractTransform):
     """Values between two ends, searched for as the logarithm of the odds: the ends are never reached."""
 
-    lower: Float[Array, ""] = parameter(default=0.0)
-    upper: Float[Array, ""] = parameter(default=1.0)
+    lower: Numbers = parameter(default=0.0)
+    upper: Numbers = parameter(default=1.0)
 
     def value(self, coordinate):
         """lower + (upper - lower) / (1 + exp(-coordinate))."""

@@ -33,9 +33,8 @@ def residuals(model, data):
 def blowing_up(number):
     truth = Explosion(growth=0.5, loss=1.5)
     noise = 0.01 * np.random.default_rng(0).normal(size=T.size)
-    bounds = dict(bounds=(0.05, 20.0), transform=Log())
     parameters = [
-        Parameter(lambda m: m.growth, name="growth", **bounds),
+        Parameter(lambda m: m.growth, name="growth", bounds=(0.05, 20.0), transform=Log()),
         Parameter(lambda m: m.loss, name="loss", bounds=(0.5, 20.0), transform=Log()),
     ]
     problem = Problem(Explosion(), residuals, np.asarray(truth.exact(T)) + noise, parameters=parameters)

@@ -233,8 +233,13 @@ def test_scale_offset_and_noise_are_eliminated_as_by_least_squares():
     line, *_ = np.linalg.lstsq(design, np.sqrt(w) * y, rcond=None)
     np.testing.assert_allclose(best_line(x, GAPS, sd), line)
     np.testing.assert_allclose(best_sd(x, GAPS), np.sqrt(np.nanmean((GAPS - x) ** 2)))
+
     # the derivative follows the optimum: that of the whole minimum over scale and offset
-    cost = lambda k: (lambda x: (lambda s, b: jnp.sum((s * x + b - Y) ** 2))(*best_line(x, Y)))(jnp.exp(-k * T))
+    def cost(k):
+        x = jnp.exp(-k * T)
+        scale, offset = best_line(x, Y)
+        return jnp.sum((scale * x + offset - Y) ** 2)
+
     k, h = jnp.asarray(0.6), 1e-6
     np.testing.assert_allclose(jax.grad(cost)(k), (cost(k + h) - cost(k - h)) / (2 * h), rtol=1e-6)
 
