@@ -56,7 +56,7 @@ def test_closed_form(posterior):
     np.testing.assert_array_less(abs(found.mean - mean), 4 * found.mcse)
     np.testing.assert_allclose(found.sd**2, np.diag(covariance), rtol=0.1)
     assert found.rhat.max() < 1.01 and found.ess_bulk.min() > 1500 and not posterior.diverged.any()
-    density = scipy.stats.multivariate_normal(mean, covariance).logpdf(posterior.values)
+    density = scipy.stats.multivariate_normal.logpdf(posterior.values, mean, covariance)
     np.testing.assert_allclose(np.ptp(posterior.log_density - density), 0, atol=1e-9)
     text = posterior.summary()
     assert "No sign of trouble" in text and "b[1]" in text and "R-hat" in posterior._repr_html_()
@@ -153,9 +153,9 @@ def test_bounds_transforms_and_failures():
 def test_laplace(fitted):
     found = laplace(fitted)
     covariance = 0.49 * np.eye(12) + 4 * X @ X.T
-    np.testing.assert_allclose(found.log_evidence, scipy.stats.multivariate_normal(cov=covariance).logpdf(Y))
+    np.testing.assert_allclose(found.log_evidence, scipy.stats.multivariate_normal.logpdf(Y, np.zeros(12), covariance))
     exact = np.linalg.inv(X.T @ X / 0.49 + np.eye(2) / 4)
-    np.testing.assert_allclose(found.covariance, exact, rtol=1e-9)
+    np.testing.assert_allclose(found.covariance, exact, rtol=1e-9, atol=1e-12)
     assert found.exact and "log evidence" in found._repr_html_()
     np.testing.assert_allclose(np.cov(found.draw(20_000).T), exact, atol=0.002)
 
@@ -171,11 +171,9 @@ def test_laplace_of_logarithms_and_without_second_derivatives():
     expected = [result.values["x"] * s / 20, s / np.sqrt(800)]
     np.testing.assert_allclose(list(found.standard_deviations.values()), expected, rtol=0.01)
 
-    @jax.custom_vjp
-    def once(x):
-        return x
-
-    once.defvjp(lambda x: (x, None), lambda _, g: (g,))
+    inner, once = (jax.custom_vjp(lambda x: x) for _ in range(2))
+    inner.defvjp(lambda x: (x, None), lambda _, g: (g,))
+    once.defvjp(lambda x: (x, None), lambda _, g: (inner(g),))  # the gradient has no forward derivative
     only_reverse = lambda m, data: Observed(data, LogNormal(jnp.log(once(m["x"])), m["s"]))
     rough = laplace(fit(start, only_reverse, data, parameters=log, progress=False))
     assert not rough.exact and "Fisher" in str(rough)
@@ -218,11 +216,11 @@ def test_complaints(posterior):
 def test_lynx_and_hare_against_the_reference_draws():
     if not lynx_hare.FILE.exists():
         pytest.skip(f"no reference data at {lynx_hare.FILE}: set KINAX_REFERENCE_DATA")
-    posterior = sample(fit(lynx_hare.problem(), progress=False), num_samples=2500, progress=False)
+    posterior = sample(fit(lynx_hare.problem(), progress=False), num_samples=4000, progress=False)
     found = posterior.diagnostics()
     assert posterior.names == lynx_hare.NAMES
     spread = lynx_hare.STANDARD_DEVIATIONS
     error = np.sqrt(found.mcse**2 + spread**2 / lynx_hare.REFERENCE_DRAWS)
     np.testing.assert_array_less(abs(found.mean - lynx_hare.MEANS), 3 * error)
     np.testing.assert_allclose(found.sd, spread, rtol=0.05)
-    assert found.rhat.max() < 1.01 and found.ess_bulk.min() > 4000 and not posterior.diverged.any()
+    assert found.rhat.max() < 1.01 and found.ess_bulk.min() > 8000 and not posterior.diverged.any()
