@@ -6,5 +6,6 @@ from ._pandas import (
     from_pandas as from_pandas,
     to_pandas as to_pandas,
 )
+from ._petab import from_petab as from_petab, PetabModel as PetabModel
 from ._scipy import ScipyProblem as ScipyProblem, to_scipy as to_scipy
 from ._xarray import from_xarray as from_xarray, to_xarray as to_xarray
