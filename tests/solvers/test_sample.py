@@ -25,6 +25,7 @@ from kinax.solvers import (
 from kinax.solvers._uncertainty import laplace, sample
 from tests import lynx_hare
 
+NORMAL: Any = scipy.stats.multivariate_normal
 X = np.stack([np.ones(12), np.linspace(-1, 1, 12)], axis=1)
 Y = X @ np.array([0.3, -0.5]) + 0.7 * np.random.default_rng(0).normal(size=12)
 
@@ -56,7 +57,7 @@ def test_closed_form(posterior):
     np.testing.assert_array_less(abs(found.mean - mean), 4 * found.mcse)
     np.testing.assert_allclose(found.sd**2, np.diag(covariance), rtol=0.1)
     assert found.rhat.max() < 1.01 and found.ess_bulk.min() > 1500 and not posterior.diverged.any()
-    density = scipy.stats.multivariate_normal.logpdf(posterior.values, mean, covariance)
+    density = NORMAL.logpdf(posterior.values, mean, covariance)
     np.testing.assert_allclose(np.ptp(posterior.log_density - density), 0, atol=1e-9)
     text = posterior.summary()
     assert "No sign of trouble" in text and "b[1]" in text and "R-hat" in posterior._repr_html_()
@@ -153,7 +154,7 @@ def test_bounds_transforms_and_failures():
 def test_laplace(fitted):
     found = laplace(fitted)
     covariance = 0.49 * np.eye(12) + 4 * X @ X.T
-    np.testing.assert_allclose(found.log_evidence, scipy.stats.multivariate_normal.logpdf(Y, np.zeros(12), covariance))
+    np.testing.assert_allclose(found.log_evidence, NORMAL.logpdf(Y, np.zeros(12), covariance))
     exact = np.linalg.inv(X.T @ X / 0.49 + np.eye(2) / 4)
     np.testing.assert_allclose(found.covariance, exact, rtol=1e-9, atol=1e-12)
     assert found.exact and "log evidence" in found._repr_html_()
