@@ -81,7 +81,7 @@ shared = fit(problem)
 print(shared.summary(), end="\n\n")
 
 # %% [markdown]
-# Each experiment with a `K` of its own: twice the gain in likelihood is compared with chi squared of one degree of freedom.
+# Each experiment with a `K` of its own: twice the gain in log likelihood follows chi squared of one degree of freedom.
 
 # %%
 parameters[1] = Parameter(
@@ -99,19 +99,18 @@ profiles = profile(shared)
 print(profiles, end="\n\n")
 
 # %% [markdown]
-# Had only concentrations up to 0.02 ppm been measured, far below `K`, the curve would be a straight line through the
-# origin: its slope is known, the two parameters are not.
+# Had only concentrations far below `K` been measured, however precisely, the curve would be a straight line through the
+# origin: its slope v_max / K is known, the two parameters are not.
 
 # %%
-low = {
-    "concentration": concentration[:4] / 10,
-    "rate": guess.enzyme(jnp.asarray(concentration[:4] / 10)) + np.array([1, -1, 1, -1]),
-}
+low = jnp.asarray(concentration[:4] / 20)
+straight = {"concentration": low, "rate": guess.enzyme(low) + np.array([0.02, -0.02, 0.01, -0.01])}
+precise = Assay(enzyme=guess.enzyme, noise=0.02)
 few = [
     Parameter(lambda a: a.enzyme.v_max, name="v_max", unit="cpm/min"),
     Parameter(lambda a: a.enzyme.affinity, name="K", unit="ppm"),
 ]
-print(identifiability(fit(guess, residuals, low, parameters=few)))
+print(identifiability(fit(precise, residuals, straight, parameters=few)))
 
 # %%
 plt.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 120})
