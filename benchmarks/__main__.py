@@ -13,6 +13,8 @@ BENCHMARKS = {
     "overhead": "integrate against bare diffeqsolve, rollout against a bare scan, a progress bar against none",
     "presets": "the stiff() preset on the Hairer-Wanner problems: steps and errors, against Kvaerno5 with Newton",
     "nist_strd": "NIST's 27 regression problems from both starts: digits, evaluations; against SciPy, optimistix",
+    "profiles": "all profile likelihoods of the lynx-hare model, against a loop of SciPy fits",
+    "lynx_hare_posterior": "posteriordb's lynx-hare posterior by fit and NUTS, against numpyro's NUTS",
     "memory": "peak memory of the gradient of a rollout by adjoint, n = 100 ... 10 000",
 }
 

@@ -51,7 +51,7 @@ class Identifiability(eqx.Module):
     def combination(self, index: int, smallest: float = 0.1) -> str:
         """A direction as text, `0.71 log(a) - 0.70 log(b)`, without parts below `smallest` times its largest."""
         v = self.directions[:, index]
-        order = [k for k in np.argsort(-np.abs(v), kind="stable") if abs(v[k]) > smallest * np.abs(v).max()]
+        order = [int(k) for k in np.argsort(-np.abs(v), kind="stable") if abs(v[k]) > smallest * np.abs(v).max()]
         v = v * np.sign(v[order[0]])
         parts = [f"{'-' if v[k] < 0 else '+'} {abs(v[k]):.2f} {self._logarithm(k)}" for k in order]
         return " ".join(parts).removeprefix("+ ")
