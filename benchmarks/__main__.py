@@ -15,6 +15,7 @@ BENCHMARKS = {
     "nist_strd": "NIST's 27 regression problems from both starts: digits, evaluations; against SciPy, optimistix",
     "profiles": "all profile likelihoods of the lynx-hare model, against a loop of SciPy fits",
     "lynx_hare_posterior": "posteriordb's lynx-hare posterior by fit and NUTS, against numpyro's NUTS",
+    "boehm": "the PEtab problem of Boehm et al. 2014: the share of 100 starts that arrives at the known optimum",
     "memory": "peak memory of the gradient of a rollout by adjoint, n = 100 ... 10 000",
 }
 

@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 
 _SPREAD = {"lin": 0.0, "log": 1.0, "log10": math.log(10.0)}
 _INDICATOR = "_petab_experiment_indicator_"
+_COLUMNS = {
+    "parameter": ("parameterId", "estimate"),
+    "condition": ("conditionId",),
+    "observable": ("observableId",),
+    "measurement": ("observableId", "simulationConditionId", "measurement", "time"),
+}
 
 
 class PetabParameter(NamedTuple):
@@ -65,7 +71,12 @@ def _load(path: pathlib.Path) -> dict[str, Any]:
     own = content["parameter_file"]
     listed["parameter"] = own if isinstance(own, list) else [own]
     read = lambda file: pandas.read_csv(path.parent / file, sep="\t", dtype=str, keep_default_na=False)
-    return {kind: pandas.concat([read(file) for file in files]) for kind, files in listed.items()}
+    tables = {kind: pandas.concat([read(file) for file in files]) for kind, files in listed.items()}
+    for kind, columns in _COLUMNS.items():
+        missing = [name for name in columns if name not in tables[kind].columns]
+        if missing:
+            raise ValueError(f"{', '.join(listed[kind])} lacks the column {', '.join(missing)} of a {kind} table.")
+    return tables
 
 
 def _records(frame: Any) -> list[dict[str, str]]:
