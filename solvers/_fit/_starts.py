@@ -74,7 +74,8 @@ class UserStarts(AbstractStarts):
                 pieces.append(jnp.ravel(entry.coordinate(value)))
             rows.append(jnp.concatenate(pieces))
         z = jnp.stack(rows)
-        outside = ~((z >= problem.lower) & (z <= problem.upper))  # NaN, where a transform excludes the value, too
+        inside = (z >= problem.lower[None]) & (z <= problem.upper[None])  # not so NaN: what a transform excludes
+        outside = ~inside
         if bool(outside.any()):
             number, k = (int(i) for i in np.argwhere(np.asarray(outside))[0])
             raise ValueError(f"Start {number - 1}: {problem.names[k]!r} lies outside its bounds.")

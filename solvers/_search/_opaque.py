@@ -26,19 +26,21 @@ class Seen(eqx.Module):
 
 
 class Memory(eqx.Module):
-    """The solver's point and its state."""
+    """The solver's point and its state; the cost at which it last began anew."""
 
-    u: Float[Array, "..."]
+    u: Float[Array, " p"]
     solver: tuple[Array, ...]
+    restarted: Scalar
 
 
 class OpaqueMinimiser(AbstractMethod):
     """Any minimiser of optimistix, such as `NelderMead`, `OptaxMinimiser` or `GoldenSearch`.
 
     They know no bounds and search in the coordinates of `Unconstrained`; `GoldenSearch` needs a problem with a single
-    coordinate and two finite bounds, and searches between these. A failure is recorded if the step reports it: those
-    in a line search, in the first simplex and when a simplex shrinks only cost their penalty. The gradient is not
-    looked at: the standing's is NaN.
+    coordinate and two finite bounds, and searches between these. Since simplices collapse, `NelderMead` begins anew at
+    its best point until that no longer lowers the cost. A failure is recorded if the step reports it: those in a line
+    search, in the first simplex and when a simplex shrinks only cost their penalty. The gradient is not looked at: the
+    standing's is NaN.
     """
 
     solver: optx.AbstractMinimiser
@@ -47,16 +49,18 @@ class OpaqueMinimiser(AbstractMethod):
         """The state at the start `z`."""
         start = Trial(z=z, evaluation=evaluate(objective, z), gradient=jnp.full_like(z, jnp.nan))
         standing = _without_gradient(opening(objective, start, num_jacobians=0))
-        u = jnp.zeros_like(standing.cost) if self._is_golden else Boxed(objective.lower, objective.upper).to_u(z)
-        return SearchState(standing=standing, memory=Memory(u=u, solver=pack(self._first(objective, u))))
+        u = jnp.zeros_like(z) if self._is_golden else Boxed(objective.lower, objective.upper).to_u(z)
+        memory = Memory(u=u, solver=pack(self._first(objective, u)), restarted=jnp.full_like(standing.cost, jnp.inf))
+        return SearchState(standing=standing, memory=memory)
 
     def step(self, objective: AbstractObjective, state: SearchState) -> SearchState:
         """A step of the solver."""
         memory, rest = state.memory, (objective, self._options(objective))
         old = unpack(eqx.filter_eval_shape(self._first, objective, memory.u), memory.solver)
         with lenient():
-            u, new, seen = self.solver.step(self._fn, memory.u, *rest, old, frozenset())
-            over, result = self.solver.terminate(self._fn, u, *rest, new, frozenset())
+            y, new, seen = self.solver.step(self._fn, self._to_y(memory.u), *rest, old, frozenset())
+            over, result = self.solver.terminate(self._fn, y, *rest, new, frozenset())
+        u = self._to_u(y)
         promoted = RESULTS.promote(optx.RESULTS.nonfinite)
         verdict = code(RESULTS.where(jnp.all(jnp.isfinite(u)), RESULTS.promote(result), promoted))
 
@@ -65,9 +69,18 @@ class OpaqueMinimiser(AbstractMethod):
         trial = Trial(z=seen.z, evaluation=evaluation, gradient=jnp.full_like(seen.z, jnp.nan))
         better, counts = improves(state.standing, trial), self._counts(old, new, seen)
         standing = tried(objective, state.standing, trial, better, **counts)
-        arrays = jax.tree.map(lambda a, b: a.astype(b.dtype), pack(new), memory.solver)
-        standing = ended(_without_gradient(standing), over | (verdict != 0), verdict)
-        return SearchState(standing=standing, memory=Memory(u=u, solver=arrays))
+        over = over | (verdict != 0)
+        again = over & self._is_simplex & (standing.cost < memory.restarted)
+        restart = Boxed(objective.lower, objective.upper).to_u(standing.z)
+        fresh = Memory(u=restart, solver=pack(self._first(objective, restart)), restarted=standing.cost)
+        moved = Memory(u=u, solver=pack(new), restarted=memory.restarted)
+        choose = lambda a, b, old: jnp.where(again, a, b).astype(old.dtype)
+        standing = ended(_without_gradient(standing), over & ~again, verdict)
+        return SearchState(standing=standing, memory=jax.tree.map(choose, fresh, moved, memory))
+
+    @property
+    def _is_simplex(self) -> bool:
+        return isinstance(self.solver, optx.NelderMead)
 
     @property
     def _is_golden(self) -> bool:
@@ -81,17 +94,25 @@ class OpaqueMinimiser(AbstractMethod):
         # From zero: optimistix 0.1.0 places its first point as if the lower end were there.
         return {"lower": jnp.zeros((), objective.lower.dtype), "upper": (objective.upper - objective.lower)[0]}
 
-    def _fn(self, u: Float[Array, "..."], objective: AbstractObjective) -> tuple[Scalar, Seen]:
-        return _cost(u, objective, self._is_golden)
+    def _to_y(self, u: Float[Array, " p"]) -> PyTree[Float[Array, "..."]]:
+        """As the solver takes it: optimistix 0.1.0's first simplex is degenerate for vectors, but not for scalars."""
+        return tuple(u) if self._is_simplex else u[0] if self._is_golden else u
 
-    def _first(self, objective: AbstractObjective, u: Float[Array, "..."]) -> PyTree:
-        f_struct, aux_struct = eqx.filter_eval_shape(self._fn, u, objective)
-        return self.solver.init(self._fn, u, objective, self._options(objective), f_struct, aux_struct, frozenset())
+    def _to_u(self, y: PyTree[Float[Array, "..."]]) -> Float[Array, " p"]:
+        return jnp.concatenate([jnp.atleast_1d(x) for x in jax.tree.leaves(y)])
+
+    def _fn(self, y: PyTree[Float[Array, "..."]], objective: AbstractObjective) -> tuple[Scalar, Seen]:
+        return _cost(self._to_u(y), objective, self._is_golden)
+
+    def _first(self, objective: AbstractObjective, u: Float[Array, " p"]) -> PyTree:
+        y = self._to_y(u)
+        f_struct, aux_struct = eqx.filter_eval_shape(self._fn, y, objective)
+        return self.solver.init(self._fn, y, objective, self._options(objective), f_struct, aux_struct, frozenset())
 
     def _counts(self, old: PyTree, new: PyTree, seen: Seen) -> dict[str, Int[Array, ""] | int]:
         """How many evaluations and gradients a step took."""
         one = seen.any.astype(jnp.int32)
-        if isinstance(self.solver, optx.NelderMead):  # two vertices in each step, and all of a simplex that shrinks
+        if self._is_simplex:  # two vertices in each step, and all of a simplex that shrinks
             shrunk = (new.stats.n_shrink - old.stats.n_shrink).astype(jnp.int32)
             return {"num_evaluations": 2 * one + shrunk * new.f_simplex.size, "num_jacobians": 0}
         return {"num_evaluations": one, "num_jacobians": int(isinstance(self.solver, optx.OptaxMinimiser))}
@@ -101,14 +122,14 @@ def _without_gradient(standing: Standing) -> Standing:
     return eqx.tree_at(lambda s: s.gradient_norm, standing, jnp.full_like(standing.cost, jnp.nan))
 
 
-def _place(u: Float[Array, "..."], objective: AbstractObjective, golden: bool):
+def _place(u: Float[Array, " p"], objective: AbstractObjective, golden: bool):
     if golden:
-        return jnp.clip(objective.lower + u[None], objective.lower, objective.upper), jnp.ones_like(objective.lower)
+        return jnp.clip(objective.lower + u, objective.lower, objective.upper), jnp.ones_like(objective.lower)
     return Boxed(objective.lower, objective.upper).place(u)
 
 
 @eqx.filter_custom_jvp
-def _cost(u: Float[Array, "..."], objective: AbstractObjective, golden: bool) -> tuple[Scalar, Seen]:
+def _cost(u: Float[Array, " p"], objective: AbstractObjective, golden: bool) -> tuple[Scalar, Seen]:
     z, _ = _place(u, objective, golden)
     evaluation = evaluate(objective, z)
     return evaluation.cost, Seen(z=z, evaluation=evaluation, any=jnp.asarray(True))

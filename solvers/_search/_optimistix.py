@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from .._results import RESULTS
 from .._types import Scalar
@@ -28,9 +28,12 @@ class Sample(eqx.Module):
 
 
 class Memory(eqx.Module):
-    """The solver's point and its state, the point it tries next; the gradient at the best point so far.
+    """The solver's point and its state, and the point it tries next.
 
+    - `gradient`: at the best point so far.
     - `released`: the cost at which the search last began anew, away from bounds.
+    - `probing`: whether the next trial is not the solver's, but the best point moved onto bounds that are close.
+    - `margin`: how close that is.
     """
 
     u: Float[Array, " p"]
@@ -38,6 +41,8 @@ class Memory(eqx.Module):
     solver: tuple[Array, ...]
     gradient: Float[Array, " p"]
     released: Scalar
+    probing: Bool[Array, ""]
+    margin: Scalar
 
 
 class Optimistix(AbstractMethod):
@@ -45,26 +50,27 @@ class Optimistix(AbstractMethod):
     sums of squares, or a minimiser that follows gradients (`BFGS`, `LBFGS`, `NonlinearCG`, ...) for any cost.
 
     These know no bounds, so they search in the coordinates of `Unconstrained`, from a start at least a thousandth of
-    the length of a unit away from each bound. A coordinate that comes within rounding of a bound is put on it; should
-    the search end there although the gradient points back into the box, it begins anew away from the bounds, until
+    the length of a unit away from each bound. There a bound is infinitely far away; so a coordinate that comes close
+    to one is put on it and, if that lowers the cost, the solver begins anew without it. Should the search end with a
+    coordinate on a bound although the gradient points back into the box, it begins anew away from the bounds, until
     that no longer lowers the cost. The tolerances are the solver's own.
-
-    `LevenbergMarquardt` of kinax, with real bounds, takes fewer steps wherever one is active.
     """
 
     solver: OneTrialSolver
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
-        boxed = Boxed(objective.lower, objective.upper)
-        u = boxed.to_u(z)
+        u = Boxed(objective.lower, objective.upper).to_u(z)
         trial, sample = self._sample(objective, z, u)
+        cost = trial.evaluation.cost
         memory = Memory(
             u=u,
             trial=u,
             solver=pack(self._first(u, sample)),
             gradient=trial.gradient,
-            released=jnp.full_like(trial.evaluation.cost, jnp.inf),
+            released=jnp.full_like(cost, jnp.inf),
+            probing=jnp.asarray(False),
+            margin=jnp.full_like(cost, 0.1),
         )
         return SearchState(standing=opening(objective, trial, num_jacobians=1), memory=memory)
 
@@ -72,33 +78,49 @@ class Optimistix(AbstractMethod):
         """One trial point, or the end."""
         memory, boxed = state.memory, Boxed(objective.lower, objective.upper)
         trial, sample = self._sample(objective, boxed.place(memory.trial)[0], memory.trial)
-        solver_state = unpack(eqx.filter_eval_shape(self._first, memory.u, sample), memory.solver)
+        better = improves(state.standing, trial)
+        num_jacobians = jnp.where(trial.evaluation.failed, 0, 1)
+        standing = tried(objective, state.standing, trial, better, num_evaluations=1, num_jacobians=num_jacobians)
+        memory = eqx.tree_at(lambda m: m.gradient, memory, jnp.where(better, trial.gradient, memory.gradient))
+        moved, over, verdict = self._moved(boxed, memory, sample, better)
+        gain = boxed.gain_inside(standing.z, memory.gradient)
+        trapped = over & (verdict == 0) & (gain > jnp.finfo(gain.dtype).eps ** (2 / 3) * jnp.abs(standing.cost))
+        again = trapped & (standing.cost < memory.released)
+        verdict = jnp.where(trapped, code(RESULTS.search_stalled), verdict)
+        released = self._begun(memory, boxed.to_u(standing.z), sample)
+        released = eqx.tree_at(lambda m: m.released, released, standing.cost)
+        probed = self._probed(memory, sample, better)
+        following = _choose(memory.probing, probed, _choose(again, released, moved))
+        return SearchState(standing=ended(standing, over & ~again, verdict), memory=following)
+
+    def _moved(self, boxed: Boxed, memory: Memory, sample: Sample, better: Bool[Array, ""]):
+        """After a step of the solver; whether it is over, and how."""
         solver: Any = self.solver
+        solver_state = self._restored(memory, sample)
         u, solver_state, _ = solver.step(_as_sampled, memory.u, sample, {}, solver_state, frozenset())
         over, result = solver.terminate(_as_sampled, u, sample, {}, solver_state, frozenset())
         sane = jnp.all(jnp.isfinite(u)) & jnp.all(jnp.isfinite(solver_state.y_eval))
-        result = RESULTS.where(sane, RESULTS.promote(result), RESULTS.promote(optx.RESULTS.nonfinite))
-        failed = code(result) != 0
+        result = code(RESULTS.where(sane, RESULTS.promote(result), RESULTS.promote(optx.RESULTS.nonfinite)))
+        onto, close = boxed.onto_bounds(memory.trial, memory.gradient, memory.margin)
+        probing = better & close
+        where = lambda m: (m.u, m.trial, m.solver, m.probing)
+        following = (u, jnp.where(probing, onto, solver_state.y_eval), pack(solver_state), probing)
+        over = (over | (result != 0)) & ~probing & ~memory.probing
+        return eqx.tree_at(where, memory, following), over, jnp.where(over, result, 0)
 
-        num_jacobians = jnp.where(trial.evaluation.failed, 0, 1)
-        better = improves(state.standing, trial)
-        counts = {"num_evaluations": 1, "num_jacobians": num_jacobians}
-        standing = tried(objective, state.standing, trial, better, **counts)
-        slope = jnp.where(better, trial.gradient, memory.gradient)
-        gain = boxed.gain_inside(standing.z, slope)
-        trapped = over & (gain > jnp.finfo(u.dtype).eps ** (2 / 3) * jnp.abs(standing.cost))
-        again = trapped & ~failed & (standing.cost < memory.released)
-        verdict = jnp.where(failed, code(result), jnp.where(trapped, code(RESULTS.search_stalled), 0))
-        restart = boxed.to_u(standing.z)
-        choose = lambda new, old: jax.tree.map(lambda a, b: jnp.where(again, a, b).astype(b.dtype), new, old)
-        memory = Memory(
-            u=choose(restart, u),
-            trial=choose(restart, solver_state.y_eval),
-            solver=choose(pack(self._first(restart, sample)), pack(solver_state)),
-            gradient=slope,
-            released=choose(standing.cost, memory.released),
-        )
-        return SearchState(standing=ended(standing, (over | failed) & ~again, verdict), memory=memory)
+    def _probed(self, memory: Memory, sample: Sample, better: Bool[Array, ""]) -> Memory:
+        """After the trial of a point on bounds: from there, or as if nothing had been; next time only closer."""
+        memory = eqx.tree_at(lambda m: (m.margin, m.probing), memory, (memory.margin / 2, jnp.asarray(False)))
+        back = eqx.tree_at(lambda m: m.trial, memory, self._restored(memory, sample).y_eval)
+        return _choose(better, self._begun(memory, memory.trial, sample), back)
+
+    def _begun(self, memory: Memory, u: Float[Array, " p"], sample: Sample) -> Memory:
+        """The solver at its beginning, at `u`."""
+        where = lambda m: (m.u, m.trial, m.solver, m.probing)
+        return eqx.tree_at(where, memory, (u, u, pack(self._first(u, sample)), jnp.asarray(False)))
+
+    def _restored(self, memory: Memory, sample: Sample) -> Any:
+        return unpack(eqx.filter_eval_shape(self._first, memory.u, sample), memory.solver)
 
     def _first(self, u: Float[Array, " p"], sample: Sample) -> PyTree:
         shape = jax.ShapeDtypeStruct(sample.value.shape, sample.value.dtype)
@@ -127,3 +149,7 @@ def _as_sampled(u: Float[Array, " p"], sample: Sample) -> tuple[Float[Array, "..
     """The function that the solver minimizes, at the one point where it is known; NaN elsewhere."""
     known = jnp.where(jnp.all(u == sample.u), sample.value, jnp.nan)
     return known + sample.derivative @ (u - sample.u), None
+
+
+def _choose(condition: Bool[Array, ""], new: Memory, old: Memory) -> Memory:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b).astype(b.dtype), new, old)
