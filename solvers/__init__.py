@@ -58,6 +58,7 @@ from ._interop import (
     experiments_from_pandas as experiments_from_pandas,
     fit_table as fit_table,
     from_pandas as from_pandas,
+    from_petab as from_petab,
     from_xarray as from_xarray,
     ScipyProblem as ScipyProblem,
     to_lmfit as to_lmfit,
