@@ -60,6 +60,7 @@ from ._interop import (
     from_pandas as from_pandas,
     from_petab as from_petab,
     from_xarray as from_xarray,
+    PetabModel as PetabModel,
     ScipyProblem as ScipyProblem,
     to_lmfit as to_lmfit,
     to_numpyro as to_numpyro,
