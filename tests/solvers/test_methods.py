@@ -1,5 +1,7 @@
 """Solvers of optimistix and optimizers of optax behind `fit(method=...)`, and the box that they know nothing of."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from kinax.solvers._search import advance, Minibatch, Optax, Unconstrained
 T = jnp.linspace(0.0, 4.0, 20)
 DATA = 3 * jnp.exp(-0.7 * T) + 0.03 * jnp.sin(17 * T)
 MODEL = {"a": jnp.asarray(2.0), "k": jnp.asarray(0.4), "c": jnp.asarray(0.6)}
-TIGHT = {"rtol": 1e-8, "atol": 1e-8}
+TIGHT: Any = {"rtol": 1e-8, "atol": 1e-8}
 
 
 def residuals(m, data):
@@ -166,7 +168,7 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="sums of squares"):
         fit(MODEL, residuals, (T, DATA), parameters=[prior], method=optx.GaussNewton(1e-6, 1e-6))
     with pytest.raises(TypeError, match="method"):
-        fit(INSIDE, method="lm")
+        as_method("lm", INSIDE)
     with pytest.raises(ValueError, match="larger than the data"):
         Minibatch(21, num_steps=5, key=jax.random.key(0)).draw(20, jnp.asarray(0))
     with pytest.raises(ValueError, match="positive size"):
@@ -183,7 +185,7 @@ def test_what_is_refused():
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_the_smooth_map_onto_a_box(dtype):
-    inf, eps = np.inf, jnp.finfo(dtype).eps
+    inf, eps = np.inf, float(jnp.finfo(dtype).eps)
     lower = jnp.asarray([0.0, 0.0, -inf, -inf, 2.0, 0.0, -1e3], dtype)
     upper = jnp.asarray([1e-6, inf, 1.0, inf, 2.0, 1e4, 1e3], dtype)
     box = Unconstrained(lower, upper)
