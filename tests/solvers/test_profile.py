@@ -150,7 +150,7 @@ def test_a_profile_that_levels_off_has_one_end():
     result = fit(
         model(a=1.0, k=1.0),
         saturation,
-        (x, 3 * x / (0.7 + x) + 0.15 * NOISE),
+        (x, 3 * x / (0.7 + x) + 0.3 * NOISE),
         parameters=[leaf("a", transform=Log()), leaf("k", transform=Log())],
         progress=False,
     )
@@ -159,15 +159,15 @@ def test_a_profile_that_levels_off_has_one_end():
 
 
 def test_failing_simulations_end_a_walk_with_the_reason():
-    fragile = lambda m, d: jnp.where(m["b"] > 2.05, jnp.nan, line(m, d))
+    fragile = lambda m, d: jnp.where(m["b"] > 2.1, jnp.nan, line(m, d))
     result = fit(
         model(a=0.0, b=0.0), fragile, (TS, 1 + 2 * TS + NOISE), parameters=[leaf("a"), leaf("b")], progress=False
     )
-    assert result.values["b"] < 2.04
+    assert result.values["b"] < 2.08
     one = profile(result, names=["b"])["b"]
     assert np.isfinite(one.interval[0]) and np.isnan(one.interval[1])
-    assert 2.04 < one.values[-1] <= 2.05
-    assert "simulations fail beyond 2.0" in one.remark() and "NaN" in one.remark()
+    assert 2.095 < one.values[-1] <= 2.1
+    assert "simulations fail beyond 2." in one.remark() and "NaN" in one.remark()
 
 
 def test_a_lower_cost_on_the_way_is_reported():
@@ -204,7 +204,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match="write \\['a'\\]"):
         profile(result, names="a")
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        profile(result, level=95)
+        profile(result, level=95.0)
     with pytest.raises(ValueError, match="num_points must be at least 2"):
         profile(result, num_points=1)
     with pytest.raises(KeyError, match="No profile of 'b'"):
