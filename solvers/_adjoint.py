@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from ._linear_call import with_transpose
 from ._loop import Recording, scan_in_chunks
 from ._results import RESULTS
+from ._tree import is_concrete
 from ._types import State
 
 
@@ -49,12 +51,18 @@ class Unrolled(AbstractAdjoint):
 
 
 class Checkpointed(AbstractAdjoint):
-    r"""Reverse mode that stores some states and recomputes the others.
+    r"""Forward mode, and reverse mode that stores some states and recomputes the others.
+
+    In `rollout`:
 
     - `checkpoints=None`: a state every $\sqrt n$ steps; memory $O(\sqrt n)$, each step computed twice. Forward and
       reverse mode, any order.
     - `checkpoints=k`: $k$ states at a time, placed by the binomial scheme; memory $O(k)$, each step computed about
       $\log n$ times if $k \sim \log n$. Reverse mode only, first order.
+
+    In `integrate`, where $n$ is not known beforehand: the binomial scheme with $k$ states, by default as many as
+    `max_steps` needs for $O(n \log n)$. Both modes, forward over forward too; a solve runs, and is differentiated in
+    forward mode, as with `Forward()`. With effects in it (a progress meter, `jax.debug.print`): reverse mode only.
 
     Source: A. Griewank and A. Walther, ACM TOMS 26, 19 (2000), doi:10.1145/347837.347846.
     """
@@ -78,8 +86,8 @@ class Checkpointed(AbstractAdjoint):
         return *out, RESULTS.successful
 
     def for_diffrax(self):
-        """`diffrax.RecursiveCheckpointAdjoint`."""
-        return diffrax.RecursiveCheckpointAdjoint(checkpoints=self.checkpoints)
+        """`diffrax.RecursiveCheckpointAdjoint` in reverse mode, `diffrax.ForwardMode` in forward mode."""
+        return _BothModes(self.checkpoints)
 
 
 class Forward(AbstractAdjoint):
@@ -117,3 +125,92 @@ def _binomial(simulator, state, recording, checkpoints):
         return s, recording.observe(s)
 
     return scan(save, state, recording.saves)
+
+
+class _BothModes(diffrax.AbstractAdjoint):
+    """A solve that runs, and is differentiated in forward mode, by one adjoint, and in reverse mode by another."""
+
+    checkpoints: int | None
+
+    def loop(
+        self,
+        *,
+        args,
+        terms,
+        solver,
+        stepsize_controller,
+        event,
+        saveat,
+        t0,
+        t1,
+        dt0,
+        max_steps,
+        throw,
+        init_state,
+        passed_solver_state,
+        passed_controller_state,
+        progress_meter,
+    ):
+        given = dict(
+            args=args,
+            terms=terms,
+            solver=solver,
+            stepsize_controller=stepsize_controller,
+            event=event,
+            saveat=saveat,
+            t0=t0,
+            t1=t1,
+            dt0=dt0,
+            max_steps=max_steps,
+            throw=throw,
+            init_state=init_state,
+            passed_solver_state=passed_solver_state,
+            passed_controller_state=passed_controller_state,
+            progress_meter=progress_meter,
+        )
+        arrays, rest = eqx.partition(given, eqx.is_array)
+        run = lambda adjoint: lambda arrays: adjoint.loop(**eqx.combine(arrays, rest))
+        reverse = run(diffrax.RecursiveCheckpointAdjoint(self.checkpoints))
+        forward: Any = eqx.filter_closure_convert(run(diffrax.ForwardMode()), arrays)
+        if forward.jaxpr.effects:  # they cannot be transposed, not even when nothing is asked for
+            return reverse(arrays)
+        if not is_concrete(forward.consts):  # some function closes over what may be differentiated
+            reverse = eqx.filter_closure_convert(reverse, arrays)
+        is_shape = lambda x: isinstance(x, jax.ShapeDtypeStruct)
+        return eqx.combine(_solve(forward, reverse, arrays), eqx.filter(forward.out_struct, is_shape, inverse=True))
+
+
+def _arrays(run, arrays):
+    arrays = jax.tree.map(jnp.asarray, arrays)  # a constant may have become a NumPy array on its way
+    return eqx.filter(run(arrays), eqx.is_array)
+
+
+@eqx.filter_custom_jvp
+def _solve(forward, reverse, arrays):
+    del reverse
+    return _arrays(forward, arrays)
+
+
+@_solve.def_jvp
+def _solve_jvp(primals, tangents):
+    moves = jax.tree.map(lambda t: t is not None, tangents, is_leaf=lambda t: t is None)
+    moving, still = eqx.partition(primals, moves)
+    still, static = eqx.partition(still, eqx.is_array)
+
+    def forward(moving):
+        forward, _, arrays = eqx.combine(moving, still, static)
+        return eqx.partition(_arrays(forward, arrays), eqx.is_inexact_array)
+
+    def pull_back(residuals, cotangent):
+        def reverse(moving):
+            _, reverse, arrays = eqx.combine(moving, residuals[1], static)
+            return jax.tree.leaves(eqx.filter(_arrays(reverse, arrays), eqx.is_inexact_array))
+
+        _, vjp = jax.vjp(reverse, residuals[0])
+        return vjp(jax.tree.leaves(cotangent))[0]
+
+    # A compiled function is skipped as a whole when nothing is asked for its tangent; a loop alone would refuse.
+    push_forward = jax.jit(lambda moving, tangent: jax.jvp(forward, (moving,), (tangent,), has_aux=True))
+    value, tangent, others = push_forward(moving, tangents)
+    tangent = with_transpose(tangent, pull_back, (moving, still), tangents)
+    return eqx.combine(value, others), tangent

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from ._adjoint import AbstractAdjoint
+from ._adjoint import AbstractAdjoint, Checkpointed
 from ._presets import nonstiff
 from ._results import RESULTS
 from ._solution import finish, Solution, TimeState
@@ -52,8 +52,8 @@ def integrate(
     - `rtol`, `atol`: tolerances of the local error; the error at the end is usually 1 to 100 times as large.
     - `dt0`: the first step, or the step of `stepsize_controller=diffrax.ConstantStepSize()`.
     - `args`: passed to `vector_field`; a Python number in it is compiled in, an array is not.
-    - `adjoint`: `Checkpointed()` (default; reverse mode), `Forward()` (forward mode), `Unrolled()` (both, slower), or
-      one of diffrax's.
+    - `adjoint`: `Checkpointed()` (default; forward and reverse mode), `Forward()` (forward mode), `Unrolled()` (any
+      order of both, slower), or one of diffrax's.
     - `events`: a `diffrax.Event`; it ends the solve, `solution.state.t` is when, later `ys` are infinite.
     - `saveat`: a `diffrax.SaveAt` instead of saving at `ts`, e.g. `SaveAt(dense=True)` for `solution.evaluate(t)`.
     - `throw`: raise if the solve fails; otherwise look at `solution.result`.
@@ -160,7 +160,7 @@ def _with_end(saveat: diffrax.SaveAt) -> diffrax.SaveAt:
 
 def _adjoint(adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None) -> diffrax.AbstractAdjoint:
     if adjoint is None:
-        return diffrax.RecursiveCheckpointAdjoint()
+        adjoint = Checkpointed()
     return adjoint.for_diffrax() if isinstance(adjoint, AbstractAdjoint) else adjoint
 
 
