@@ -35,7 +35,7 @@ def run() -> list[dict[str, Any]]:
     """The share, the time and the evaluations; the waterfall is saved."""
     equations = exported()
     start = time.perf_counter()
-    result = fit(problem(equations), starts=LatinHypercube(STARTS), batch_size=10, progress=False, throw=False)
+    result = fit(problem(equations), starts=LatinHypercube(STARTS), progress=False, throw=False)
     elapsed = time.perf_counter() - start
     starts = result.starts
     PICTURE.parent.mkdir(exist_ok=True)

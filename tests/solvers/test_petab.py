@@ -7,7 +7,6 @@ import pytest
 from kinax.solvers import Log
 from kinax.solvers._interop import from_petab
 from scipy.stats import lognorm, norm
-
 from tests.boehm import Boehm, COST, FILE, FOLDER
 
 evaluate = eqx.filter_jit(lambda problem, z: problem.evaluate(z).cost)
