@@ -4,7 +4,7 @@ The model of posteriordb's hudson_lynx_hare: Lotka-Volterra, log-normal noise; f
 two noise levels, all on a logarithmic scale, by the likelihood alone. Both sides compute the same profiles up to the
 same threshold with the same simulation; SciPy's has the value and the gradient from one compiled pass, starts every
 fit from the line through the two nearest points, steps so that as many points are computed, and finds the end by
-Brent's method.
+Brent's method. Set OPENBLAS_NUM_THREADS=1: on a busy machine its own threads slow SciPy down fivefold.
 """
 
 import json

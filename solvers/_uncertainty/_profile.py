@@ -29,7 +29,7 @@ def profile(
     num_points: int = 8,
     reach: float = 10.0,
     max_steps: int = 100,
-    batch_size: int | None = None,
+    batch_size: int = 8,
     devices: Sequence[Any] | None = None,
 ) -> Profiles:
     r"""Profile likelihoods, and the confidence intervals that they cut out, of all parameters at once.
@@ -41,14 +41,15 @@ def profile(
     (2009), doi:10.1093/bioinformatics/btp358; D. M. Bates and D. G. Watts, Nonlinear Regression Analysis, 1988.)
 
     From the optimum a walk goes either way along each coordinate: the coordinate is held, the others are fitted again
-    by `LevenbergMarquardt`, beginning where the path so far points to. All walks run side by side in one program.
+    by `LevenbergMarquardt`, beginning where the path so far points to. Walks run side by side in one program.
 
     - `names`: which parameters (or entries of them); by default all.
     - `num_points`: about how many points from the optimum to either end.
     - `reach`: how far a walk goes that does not rise, in units of the value's size or the linearized half-width,
       whichever is larger (for a `Log` parameter: in units of its logarithm).
     - `max_steps`: of each fit on the way.
-    - `batch_size`: walks in one program, by default all; `devices`: by default all.
+    - `batch_size`: walks that run in lock-step; batches spread over the cores and `devices` (by default all). On an
+      accelerator take twice the number of parameters.
 
     A walk that meets a bound, a region where the simulation fails, or no rise within reach ends there, and its end of
     the interval says so. If a walk finds a lower cost than the fit's, it warns and gives the point as `better`.
@@ -71,7 +72,7 @@ def profile(
         capacity=_CAPACITY * num_points,
         max_steps=max_steps,
     )
-    width = len(lanes.coordinate) if batch_size is None else batch_size
+    width = min(batch_size, len(lanes.coordinate))
     cost = np.ones(len(lanes.coordinate))
     walks = ensemble(walker, lanes, cost=cost, batch_size=width, devices=devices).values
     profiles = _profiles(result, chosen, walks, level, threshold)
