@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from kinax.physics import LotkaVolterra
-from kinax.solvers import fit, Forward, integrate, Log, LogNormal, Normal, Observed, Parameter, profile, sample
+from kinax.solvers import fit, integrate, Log, LogNormal, Normal, Observed, Parameter, profile, sample
 
 jax.config.update("jax_enable_x64", True)
 State = LotkaVolterra.State
@@ -43,7 +43,7 @@ class Ecosystem(eqx.Module):
     noise: LotkaVolterra.State
 
     def populations(self, ts):
-        return integrate(self.system, self.start, ts, rtol=1e-8, atol=1e-8, adjoint=Forward(), throw=False).ys
+        return integrate(self.system, self.start, ts, rtol=1e-8, atol=1e-8, throw=False).ys
 
 
 def residuals(model, data):

@@ -14,7 +14,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 from kinax.physics import Lorenz
-from kinax.solvers import Forward, integrate
+from kinax.solvers import integrate
 from matplotlib.collections import LineCollection
 
 jax.config.update("jax_enable_x64", True)
@@ -26,7 +26,7 @@ ts = np.linspace(0.0, 40.0, 16001)
 
 @eqx.filter_jit
 def trajectory(start):
-    return integrate(lorenz, start, ts, rtol=1e-9, atol=1e-9, adjoint=Forward()).ys
+    return integrate(lorenz, start, ts, rtol=1e-9, atol=1e-9).ys
 
 
 transient = trajectory(Lorenz.State(x=1.0, y=1.0, z=20.0))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from kinax.physics import Motion, NBody
-from kinax.solvers import fit, Forward, integrate, Parameter, parameter
+from kinax.solvers import fit, integrate, Parameter, parameter
 
 jax.config.update("jax_enable_x64", True)
 
@@ -35,7 +35,7 @@ class Choreography(eqx.Module):
     def states(self, fractions):
         """The states at these fractions of the period."""
         bodies, ts = NBody(masses=[1.0, 1.0, 1.0]), self.period * fractions
-        return integrate(bodies, self.start(), ts, rtol=1e-11, atol=1e-12, adjoint=Forward(), throw=False).ys
+        return integrate(bodies, self.start(), ts, rtol=1e-11, atol=1e-12, throw=False).ys
 
 
 def residuals(model, data):

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jax.typing import ArrayLike
 from kinax.physics import Lagrangian, Motion
-from kinax.solvers import fit, Forward, integrate, Log, Parameter, parameter
+from kinax.solvers import fit, integrate, Log, Parameter, parameter
 from matplotlib.collections import LineCollection
 
 jax.config.update("jax_enable_x64", True)
@@ -43,7 +43,7 @@ ts = np.linspace(0.0, 30.0, 3001)
 @eqx.filter_jit
 def path(spring, ts):
     """Length, angle and the position of the mass in the plane [m]."""
-    q = integrate(Lagrangian(spring), start, ts, rtol=1e-8, atol=1e-8, adjoint=Forward(), throw=False).ys.q
+    q = integrate(Lagrangian(spring), start, ts, rtol=1e-8, atol=1e-8, throw=False).ys.q
     return q["r"], q["a"], jnp.stack([q["r"] * jnp.sin(q["a"]), -q["r"] * jnp.cos(q["a"])], axis=1)
 
 

@@ -61,7 +61,7 @@ def estimate(
     def conditions(z: Float[Array, " p"], arrays: PyTree) -> Float[Array, " p"]:
         moving = eqx.combine(arrays, rest)
         bound = jnp.where(below, moving.lower, moving.upper)
-        return jnp.where(held, z - jnp.where(held, bound, 0), moving.gradient(z))
+        return jnp.where(held, z - jnp.where(held, bound, 0), moving.gradient_by_jacobian(z))
 
     kink = jnp.any((below | above) & ~held)
     lost = (last.verdict != 0) | ~last.done | kink

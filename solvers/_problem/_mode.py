@@ -36,7 +36,8 @@ class Choice(NamedTuple):
 def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> Choice:
     """The mode for `fn(z) -> (vector, parts)`; found out once for each `kind`.
 
-    A column of the Jacobian costs a forward sweep, a row or a gradient a backward one, about three times as dear.
+    A column of the Jacobian costs a forward sweep, a row or a gradient a backward one, about three times as dear; and
+    the columns of a small system run side by side (8 of them in half the time of a gradient, for two populations).
     """
     arrays, rest = eqx.partition(kind, eqx.is_array_like)
     leaves, structure = jax.tree.flatten(rest)
@@ -71,7 +72,7 @@ def _choose(keyed: _Keyed) -> Choice:
         ) from error
     vector = lambda z: fn(z)[0]
     forward = z.size <= 3 * flat.size and supports_forward(vector, z)
-    cheap = z.size <= 3
+    cheap = z.size <= 10
     mode = Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z)))
     return Choice(mode, parts, any(isinstance(x, Tracer) for x in closed.consts))
 

@@ -149,11 +149,15 @@ class Problem(AbstractDivisible):
     def gradient(self, z):
         """The gradient of the cost; zero where an experiment fails."""
         if self.mode.gradient_is_forward:
-            jacobian, parts = self._sensitivity(z)
-            return self._local(parts, _score) @ jacobian - jax.grad(self.layout.log_prior)(z)
+            return self.gradient_by_jacobian(z)
         evaluate = lambda z: (lambda e: (e.cost, e.failed))(self.evaluate(z))
         gradient, failed = jax.grad(evaluate, has_aux=True)(z)
         return jnp.where(failed, 0, gradient)
+
+    def gradient_by_jacobian(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
+        """The same, in forward mode if the simulation has it: then it can be differentiated again, in forward mode."""
+        jacobian, parts = self._sensitivity(z)
+        return self._local(parts, _score) @ jacobian - jax.grad(self.layout.log_prior)(z)
 
     @property
     def num_data(self) -> int:

@@ -1,5 +1,6 @@
 """What draws tell about a parameter, and about themselves."""
 
+import functools as ft
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,8 +54,8 @@ def diagnostics_of(values: Float[np.ndarray, "chains draws p"]) -> Diagnostics:
     moves = (values != values[:1, :1]).any(axis=(0, 1))
     low, median, high = np.quantile(values, [0.05, 0.5, 0.95], axis=(0, 1))
 
-    def each(measure: Callable[..., Any], **options: Any) -> Float[np.ndarray, " p"]:
-        column = lambda k: measure(values[..., k], chain_axis=0, draw_axis=1, **options) if moves[k] else np.nan
+    def each(measure: Callable[..., Any]) -> Float[np.ndarray, " p"]:
+        column = lambda k: measure(values[..., k], chain_axis=0, draw_axis=1) if moves[k] else np.nan
         return np.array([float(column(k)) for k in range(values.shape[-1])])
 
     return Diagnostics(
@@ -63,9 +64,9 @@ def diagnostics_of(values: Float[np.ndarray, "chains draws p"]) -> Diagnostics:
         low=low,
         median=median,
         high=high,
-        mcse=each(statistics.mcse, method="mean"),
-        ess_bulk=each(statistics.ess, method="bulk"),
-        ess_tail=each(statistics.ess, method="tail", prob=(0.05, 0.95)),
+        mcse=each(ft.partial(statistics.mcse, method="mean")),
+        ess_bulk=each(ft.partial(statistics.ess, method="bulk")),
+        ess_tail=each(ft.partial(statistics.ess, method="tail", prob=(0.05, 0.95))),
         rhat=each(statistics.rhat),
     )
 

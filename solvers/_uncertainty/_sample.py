@@ -63,9 +63,7 @@ def sample(
     a simulation that fails all around the fit, or a checkpoint of something else; ImportError without blackjax.
     """
     plan = Plan(num_samples=num_samples, num_warmup=num_warmup, chains=chains)
-    if not 0 < target_acceptance < 1:
-        raise ValueError(f"sample: target_acceptance must lie between 0 and 1, not {target_acceptance}.")
-    blackjax()
+    _check(target_acceptance)
     density = density_of(result.problem)
     key = jax.random.key(0) if key is None else key
     near = _near(density, result.z)
@@ -79,12 +77,15 @@ def sample(
         batch_size=batch_size or 1,
         devices=None if devices is None else tuple(devices),
     )
-    bar = tqdm(total=plan.length, unit="draw", desc="sample", disable=not progress, delay=1.0, leave=False)
-    try:
+    with tqdm(total=plan.length, unit="draw", desc="sample", disable=not progress, delay=1.0, leave=False) as bar:
         now = run.go(Keeper(as_checkpoint(checkpoint), belongs), bar)
-    finally:
-        bar.close()
     return posterior_of(density, now.chains, num_warmup, max_doublings)
+
+
+def _check(target_acceptance: float) -> None:
+    if not 0 < target_acceptance < 1:
+        raise ValueError(f"sample: target_acceptance must lie between 0 and 1, not {target_acceptance}.")
+    blackjax()
 
 
 @dataclasses.dataclass(frozen=True)
