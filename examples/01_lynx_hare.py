@@ -57,17 +57,17 @@ guess = Ecosystem(
     start=State(prey=jnp.array(30.0), predator=jnp.array(4.0)),
     noise=State(prey=jnp.array(0.3), predator=jnp.array(0.3)),
 )
-rate, per_head = dict(unit="1/yr", prior=Normal(1.0, 0.5)), dict(unit="1/(yr k)", prior=Normal(0.05, 0.05))
-number, scatter = dict(unit="k pelts", prior=LogNormal(np.log(10), 1.0)), dict(prior=LogNormal(-1.0, 1.0))
+rate, yield_, number, scatter = Normal(1.0, 0.5), Normal(0.05, 0.05), LogNormal(np.log(10), 1.0), LogNormal(-1.0, 1.0)
+log = Log()
 parameters = [
-    Parameter(lambda m: m.system.alpha, name="hare growth", transform=Log(), **rate),
-    Parameter(lambda m: m.system.beta, name="predation", transform=Log(), **per_head),
-    Parameter(lambda m: m.system.gamma, name="lynx death", transform=Log(), **rate),
-    Parameter(lambda m: m.system.delta, name="lynx yield", transform=Log(), **per_head),
-    Parameter(lambda m: m.start.prey, name="hares in 1900", transform=Log(), **number),
-    Parameter(lambda m: m.start.predator, name="lynx in 1900", transform=Log(), **number),
-    Parameter(lambda m: m.noise.prey, name="scatter of hares", transform=Log(), **scatter),
-    Parameter(lambda m: m.noise.predator, name="scatter of lynx", transform=Log(), **scatter),
+    Parameter(lambda m: m.system.alpha, name="hare growth", unit="1/yr", transform=log, prior=rate),
+    Parameter(lambda m: m.system.beta, name="predation", unit="1/(yr k)", transform=log, prior=yield_),
+    Parameter(lambda m: m.system.gamma, name="lynx death", unit="1/yr", transform=log, prior=rate),
+    Parameter(lambda m: m.system.delta, name="lynx yield", unit="1/(yr k)", transform=log, prior=yield_),
+    Parameter(lambda m: m.start.prey, name="hares in 1900", unit="k pelts", transform=log, prior=number),
+    Parameter(lambda m: m.start.predator, name="lynx in 1900", unit="k pelts", transform=log, prior=number),
+    Parameter(lambda m: m.noise.prey, name="scatter of hares", transform=log, prior=scatter),
+    Parameter(lambda m: m.noise.predator, name="scatter of lynx", transform=log, prior=scatter),
 ]
 result = fit(guess, residuals, data, parameters=parameters)
 print(result.summary(), end="\n\n")

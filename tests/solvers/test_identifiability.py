@@ -101,4 +101,4 @@ def test_a_parameter_at_its_bound_is_left_out():
     found = identifiability(result)
     assert found.verdicts["b"] == "at its bound" and found.eigenvalues.shape == (1,) and np.isnan(found.errors[1])
     with pytest.raises(ValueError, match="limit must be positive"):
-        identifiability(result, limit=0)
+        identifiability(result, limit=0.0)

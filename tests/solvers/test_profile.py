@@ -55,6 +55,7 @@ def test_the_profile_of_a_line_is_a_parabola(residuals):
     slope = result.covariance[0, 1] / result.covariance[0, 0]  # the other follows along the regression
     path = profiles["a"].path
     np.testing.assert_allclose(path[:, 1] - result.values["b"], slope * (path[:, 0] - result.values["a"]), atol=1e-6)
+    assert profiles.better is None and profiles.drop == 0 and profiles.remark() == ""
     assert "90 % profile interval" in profiles.summary() and "<table>" in profiles._repr_html_()
 
 
@@ -171,16 +172,6 @@ def test_failing_simulations_end_a_walk_with_the_reason():
 
 
 def test_a_lower_cost_on_the_way_is_reported():
-    wells = lambda m, d: jnp.stack([m["x"] ** 2 - 1 + 0.1 * m["x"], m["x"] - m["y"]]) * d
-    problem = Problem(
-        model(x=0.9, y=0.0),
-        lambda m, d: Observed(jnp.zeros(2), Normal(wells(m, d), 1.0)) if d.ndim == 0 else wells(m, d),
-        jnp.asarray(1.0),
-        parameters=[leaf("x"), leaf("y", bounds=(-0.9, 2.0))],
-    )
-    result = fit(problem, progress=False)
-    shifted = profile(result, names=["x"])
-    assert shifted.better is None and shifted.drop == 0 and shifted.remark() == ""
     tilted = Problem(
         model(x=0.9),
         lambda m, d: Observed(jnp.zeros(2), Normal(jnp.stack([m["x"] ** 2 - 1, 0.2 * (m["x"] + 1)]) * d, 1.0)),
