@@ -20,8 +20,7 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float
 from kinax.physics import LotkaVolterra
-from kinax.solvers import fit, FitResult, Forward, integrate, Log, LogNormal, Observed, Parameter, parameter
-from kinax.solvers._uncertainty import profile
+from kinax.solvers import fit, FitResult, Forward, integrate, Log, LogNormal, Observed, Parameter, parameter, profile
 
 from ._measure import case, seconds
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from kinax.solvers import Problem
-from kinax.solvers._interop import from_petab
+from kinax.solvers import from_petab, Problem
 
 DEFAULT = pathlib.Path(__file__).parents[2] / "shared" / "data"
 FOLDER = pathlib.Path(os.environ.get("KINAX_REFERENCE_DATA", DEFAULT)) / "petab-boehm"

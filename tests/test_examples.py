@@ -9,11 +9,11 @@ import jax
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-DEMO, *OTHERS = sorted((ROOT / "examples").glob("[0-9]*.py"))
-CASES = [DEMO, *(pytest.param(example, marks=pytest.mark.slow) for example in OTHERS)]  # 10 s each, imports included
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 
 
-@pytest.mark.parametrize("example", CASES, ids=lambda p: p.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
 def test_example_runs(example, tmp_path):
     cache = str(pathlib.Path(jax.config.values["jax_compilation_cache_dir"]).resolve())
     environment = {

@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import Normal, Observed, Parameter, Problem
-from kinax.solvers._uncertainty import calibrate
+from kinax.solvers import calibrate, Normal, Observed, Parameter, Problem
 
 X = np.stack([np.ones(6), np.linspace(-1, 1, 6)], axis=1)
 PARAMETERS = [Parameter(lambda m: m["b"], name="b", prior=Normal(0.0, 2.0))]

@@ -12,16 +12,17 @@ from kinax.solvers import (
     AbstractSimulator,
     Checkpointed,
     Experiments,
+    explain,
     Forward,
     integrate,
     Log,
+    lyapunov_exponent,
     Parameter,
     parameter,
     Problem,
     rollout,
     Unrolled,
 )
-from kinax.solvers._explain import explain, lyapunov_exponent
 from kinax.solvers._explain._cost import measured_compile_time
 from kinax.solvers._explain._growth import growth_of
 from kinax.solvers._explain._ways import predict

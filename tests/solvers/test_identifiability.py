@@ -3,8 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import fit, Forward, integrate, Log, Normal, Observed, Parameter
-from kinax.solvers._uncertainty import identifiability
+from kinax.solvers import fit, Forward, identifiability, integrate, Log, Normal, Observed, Parameter
 
 TS = jnp.linspace(0.0, 4.0, 25)
 NOISE = jnp.asarray(np.random.default_rng(0).standard_normal(25))

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from kinax.physics import Kepler, Lorenz
-from kinax.solvers import AbstractSimulator, FixedStep, parameter, RESULTS, TimeState
-from kinax.solvers._explain import lyapunov_exponent
+from kinax.solvers import AbstractSimulator, FixedStep, lyapunov_exponent, parameter, RESULTS, TimeState
 
 
 class Linear(eqx.Module):

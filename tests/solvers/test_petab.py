@@ -4,8 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import Log
-from kinax.solvers._interop import from_petab
+from kinax.solvers import from_petab, Log
 from scipy.stats import lognorm, norm
 from tests.boehm import Boehm, COST, FILE, FOLDER
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
-from kinax.solvers import fit, Log, Normal, Observed, Parameter, Problem, UserStarts
-from kinax.solvers._uncertainty import profile
+from kinax.solvers import fit, Log, Normal, Observed, Parameter, Problem, profile, UserStarts
 
 TS = jnp.linspace(0.0, 4.0, 25)
 NOISE = jnp.asarray(np.random.default_rng(0).standard_normal(25))

@@ -21,11 +21,11 @@ from kinax.solvers import (
     Observed,
     Parameter,
     Problem,
+    profile,
     StudentT,
     TimeSeries,
 )
 from kinax.solvers._report import quantile, read_archive, recordings, write_archive
-from kinax.solvers._uncertainty._profile import profile
 
 plt.switch_backend("agg")
 T = np.linspace(0.5, 6.0, 12)

@@ -13,6 +13,7 @@ import scipy.stats
 from kinax.solvers import (
     Checkpoint,
     fit,
+    laplace,
     Log,
     LogNormal,
     Normal,
@@ -21,8 +22,8 @@ from kinax.solvers import (
     parameter,
     Problem,
     RESULTS,
+    sample,
 )
-from kinax.solvers._uncertainty import laplace, sample
 from tests import lynx_hare
 
 NORMAL: Any = scipy.stats.multivariate_normal
