@@ -274,6 +274,7 @@ def test_the_report_stands_alone(result, plain, profiles, tmp_path):
     assert "Residuals" in page.read_text() and "Data and fit" not in page.read_text()
 
 
+@pytest.mark.filterwarnings("ignore:The chararray class:DeprecationWarning")  # in treescope, with NumPy 2.5
 def test_treescope_shows_problems_and_results(plain):
     treescope = pytest.importorskip("treescope")
     assert "FitResult" in treescope.render_to_text(plain)
