@@ -27,12 +27,14 @@ class Memory(eqx.Module):
     - `norms`: the largest that each column of the Jacobian has had.
     - `radius`: of the trust region.
     - `curved`: whether the last step was foretold better with the model's curvature than without.
+    - `first`: the cost at the start.
     """
 
     model: LocalModel
     norms: Float[Array, " p"]
     radius: Scalar
     curved: Bool[Array, ""]
+    first: Scalar
 
     @property
     def scale(self) -> Float[Array, " p"]:
@@ -80,7 +82,7 @@ class LevenbergMarquardt(AbstractMethod):
 
     The search ends where the next step would change no coordinate by more than `rtol` of its size, or would lower the
     cost by no more than `rtol**2` of it, or by less than its rounding; that step is not evaluated. If the cost does not
-    fall although its gradient says so, the verdict is `search_stalled`.
+    fall although its gradient says so, the verdict is `search_stalled`, unless nothing but rounding is left of it.
 
     - `rtol`: positive; the default, eps^(3/4), is as tight as the dtype allows. A cost that is computed with an error,
       by an adaptive integrator for instance, calls for a larger one.
@@ -99,7 +101,11 @@ class LevenbergMarquardt(AbstractMethod):
         evaluation = checked(objective.evaluate(z))
         model = LocalModel.first(objective.linearize(z))
         memory = Memory(
-            model=model, norms=model.column_norms, radius=jnp.ones_like(evaluation.cost), curved=jnp.asarray(True)
+            model=model,
+            norms=model.column_norms,
+            radius=jnp.ones_like(evaluation.cost),
+            curved=jnp.asarray(True),
+            first=evaluation.cost,
         )
         length = jnp.sqrt(jnp.sum(jnp.where(objective.lower < objective.upper, memory.norms * z, 0) ** 2))
         memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
@@ -138,7 +144,8 @@ class LevenbergMarquardt(AbstractMethod):
         collapsed = predicted <= nothing  # the region has shrunk to nothing; which is all right next to the minimum
         near = (move.decrement <= eps**0.5 * size) | (bounded & within(move.newton, eps**0.5))
         over = converged | collapsed
-        verdict = jnp.where(converged | near, 0, code(RESULTS.search_stalled))
+        exact = size <= eps**1.25 * jnp.abs(memory.first)  # nothing but rounding is left of a perfect fit
+        verdict = jnp.where(converged | near | exact, 0, code(RESULTS.search_stalled))
         return jax.lax.cond(
             over,
             lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
@@ -165,7 +172,8 @@ def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, pr
     error = lambda promised: jnp.abs(actual - promised)
     curved = error(memory.model.reduction(move.step)) <= error(memory.model.straight_reduction(move.step))
     radius = next_radius(memory, move, actual, predicted, accepted)
-    memory = Memory(model=model, norms=jnp.maximum(memory.norms, model.column_norms), radius=radius, curved=curved)
+    norms = jnp.maximum(memory.norms, model.column_norms)
+    memory = Memory(model=model, norms=norms, radius=radius, curved=curved, first=memory.first)
     z = choose(trial, standing.z)
     counted = lambda count, more: count + more.astype(count.dtype)
     one = jnp.asarray(True)

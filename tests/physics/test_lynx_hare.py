@@ -49,7 +49,7 @@ def test_the_example_agrees_with_scipy_and_posteriordb(tmp_path, monkeypatch):
     np.testing.assert_allclose(values, np.exp(found.x), rtol=1e-5)
     # to rounding of a minimum: the value found is as low as SciPy's
     assert minus_log_posterior(np.log(values)) <= found.fun + 1e-9
-    found = posterior.diagnostics
+    found = posterior.diagnostics()
     draws = np.stack(list(posterior.draws.values()))
     means, sds = draws.mean(axis=(1, 2)), draws.std(axis=(1, 2))
     errors = np.sqrt(np.asarray(found.mcse) ** 2 + SDS**2 / 10_000)

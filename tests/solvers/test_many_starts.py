@@ -26,7 +26,7 @@ class Explosion(eqx.Module):
 
 
 def residuals(model, data):
-    run = integrate(model, 1.0, T, max_steps=2000, throw=False)
+    run = integrate(model, 1.0, T, rtol=1e-9, atol=1e-9, max_steps=5000, throw=False)
     return run.ys - data, run.result
 
 
