@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -28,38 +28,6 @@ from ._starts import AbstractStarts, as_starts
 Method = AbstractMethod | optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser | optax.GradientTransformation
 
 
-@overload
-def fit(
-    model: Problem,
-    *,
-    method: Method | None = ...,
-    starts: int | AbstractStarts = ...,
-    key: PRNGKeyArray | None = ...,
-    max_steps: int = ...,
-    batch_size: int | None = ...,
-    devices: Sequence[Any] | None = ...,
-    checkpoint: Any = ...,
-    progress: bool = ...,
-    throw: bool = ...,
-) -> FitResult: ...
-@overload
-def fit(
-    model: PyTree,
-    residuals: Callable[[Any, Any], PyTree],
-    data: PyTree,
-    *,
-    parameters: Sequence[Parameter],
-    loss: AbstractLoss | None = ...,
-    method: Method | None = ...,
-    starts: int | AbstractStarts = ...,
-    key: PRNGKeyArray | None = ...,
-    max_steps: int = ...,
-    batch_size: int | None = ...,
-    devices: Sequence[Any] | None = ...,
-    checkpoint: Any = ...,
-    progress: bool = ...,
-    throw: bool = ...,
-) -> FitResult: ...
 def fit(
     model: Any,
     residuals: Callable[[Any, Any], PyTree] | None = None,

@@ -66,9 +66,15 @@ class FitRecord:
 
 
 @overload
-def load_fit(path: str | os.PathLike[str]) -> FitRecord: ...
+def load_fit(path: str | os.PathLike[str]) -> FitRecord:
+    """What the file holds."""
+
+
 @overload
-def load_fit(path: str | os.PathLike[str], problem: Problem) -> FitResult: ...
+def load_fit(path: str | os.PathLike[str], problem: Problem) -> FitResult:
+    """The fit again."""
+
+
 def load_fit(path: str | os.PathLike[str], problem: Problem | None = None) -> FitRecord | FitResult:
     """Read what `FitResult.save` wrote. No code in the file is executed: there is none.
 
