@@ -11,9 +11,13 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 DEFAULT = pathlib.Path(__file__).parents[2] / "shared" / "data"
 FOLDER = pathlib.Path(os.environ.get("KINAX_REFERENCE_DATA", DEFAULT)) / "nist-strd"
+needs_nist = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason=f"NIST's data are not in {FOLDER}: set KINAX_REFERENCE_DATA"
+)
 
 
 class Certified(NamedTuple):
@@ -104,3 +108,18 @@ def digits(found: Any, certified: Any) -> float:
     found, certified = np.asarray(found, float), np.asarray(certified, float)
     error = np.max(np.abs(found - certified) / np.abs(certified))
     return float(np.clip(-np.log10(error), 0, 15)) if np.isfinite(error) and error > 0 else 15.0 * (error == 0)
+
+
+# A coordinate and the fraction of its certified value at which it is stopped.
+BOUNDED = {
+    "Misra1a": (0, 0.9),
+    "Chwirut2": (1, 1.2),
+    "DanWood": (1, 0.95),
+    "Misra1d": (1, 1.1),
+    "Rat42": (0, 0.95),
+    "Rat43": (3, 0.7),
+    "Eckerle4": (1, 1.1),
+    "Gauss1": (4, 0.97),
+    "Kirby2": (2, 1.02),
+    "BoxBOD": (0, 0.9),
+}

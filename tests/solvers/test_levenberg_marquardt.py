@@ -10,12 +10,9 @@ import pytest
 import scipy.optimize
 from kinax.solvers import RESULTS
 from kinax.solvers._search import advance, Evaluation, LevenbergMarquardt
-from tests.nist import digits, FOLDER, MODELS, read
+from tests.nist import BOUNDED, digits, MODELS, needs_nist, read
 from tests.solvers.objectives import Residuals, search
 
-needs_nist = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f"NIST's data are not in {FOLDER}: set KINAX_REFERENCE_DATA"
-)
 METHOD = LevenbergMarquardt()
 ROWS, WIDTH = 250, 9  # of the largest problem: all are padded to one shape, with held coordinates, to compile once
 
@@ -78,21 +75,6 @@ def test_nist(nist):
             assert digits(standard_errors(c, z), c.standard_errors) >= 2
     # SciPy's trf with x_scale="jac" needs 4168, and two of the searches end at its limit before the optimum.
     assert np.sum(end.num_evaluations + end.num_jacobians) < 3000
-
-
-# A coordinate and the fraction of its certified value at which it is stopped.
-BOUNDED = {
-    "Misra1a": (0, 0.9),
-    "Chwirut2": (1, 1.2),
-    "DanWood": (1, 0.95),
-    "Misra1d": (1, 1.1),
-    "Rat42": (0, 0.95),
-    "Rat43": (3, 0.7),
-    "Eckerle4": (1, 1.1),
-    "Gauss1": (4, 0.97),
-    "Kirby2": (2, 1.02),
-    "BoxBOD": (0, 0.9),
-}
 
 
 @needs_nist
