@@ -135,7 +135,8 @@ class LevenbergMarquardt(AbstractMethod):
         predicted = model.reduction(move.step)
         eps = float(jnp.finfo(z.dtype).eps)
         rtol = eps**0.75 if self.rtol is None else self.rtol
-        size = jnp.maximum(jnp.abs(standing.cost), model.half_square)
+        # A cost near zero has the rounding of its terms, of which a likelihood has about one half for each datum.
+        size = jnp.maximum(jnp.abs(standing.cost), jnp.minimum(model.half_square, model.residuals.size))
         nothing = max(4 * eps, rtol**2) * size
         within = lambda step, fraction: jnp.all(jnp.abs(step) <= fraction * jnp.abs(z))
         bounded = jnp.isfinite(move.decrement)  # no slope goes on for ever

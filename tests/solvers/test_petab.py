@@ -4,15 +4,16 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import from_petab, Log
+from kinax.solvers import fit, from_petab, Log, UserStarts
 from scipy.stats import lognorm, norm
 from tests.boehm import Boehm, COST, FILE, FOLDER
 
 evaluate = eqx.filter_jit(lambda problem, z: problem.evaluate(z).cost)
 gradient = eqx.filter_jit(lambda problem, z: problem.gradient(z))
+needs_boehm = pytest.mark.skipif(not FOLDER.exists(), reason="needs the reference data")
 
 
-@pytest.mark.skipif(not FOLDER.exists(), reason="needs the reference data")
+@needs_boehm
 def test_boehm():
     problem = from_petab(FILE, Boehm(), rtol=1e-10, atol=1e-11)
     z = problem.start()
@@ -57,6 +58,17 @@ class Decay(eqx.Module):
 
     def _sigmay(self, y, p, np):
         return p[2:4]
+
+
+@needs_boehm
+@pytest.mark.slow
+def test_search_goes_on_from_noise_levels_that_are_far_too_small():
+    """The cost there is 1e10, its model's residuals 1e10 too: half their squares, 1e20, do not measure the cost."""
+    problem = from_petab(FILE, Boehm())
+    start = 10.0 ** np.array([2.491, -2.275, 3.638, -3.261, -0.253, -4.518, -3.491, -2.81, -4.484])
+    starts = UserStarts([dict(zip(problem.names, start.tolist(), strict=True))])
+    found = fit(problem, starts=starts, max_steps=30, progress=False, throw=False).starts
+    assert found.num_steps[1] == 30 and found.cost[1] < 300
 
 
 MODEL = Decay(np.array([9.0, 0.0, 0.0, 0.0, 2.0]))
