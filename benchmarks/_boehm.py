@@ -1,15 +1,21 @@
 """Boehm et al. 2014 from PEtab: which share of 100 starts within the bounds arrives at the known optimum.
 
-The equations are those that AMICI exports, where AMICI is installed, else the test's; all options are defaults.
+All methods search from the same points, on the same scale, with the same derivatives. The equations are those that
+AMICI exports, where AMICI is installed, else the test's; kinax's options are its defaults.
 """
 
+import logging
 import pathlib
 import tempfile
 import time
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from kinax.solvers import fit, LatinHypercube
+import scipy.optimize
+from kinax.solvers import fit, LatinHypercube, Problem, to_scipy
 from tests.boehm import COST, FILE, problem
 
 from ._measure import case
@@ -31,27 +37,60 @@ def exported() -> Any:
         return importer.create_simulator(force_import=True).model
 
 
+def share(costs: Any) -> float:
+    """Of the searches that ended at the known optimum."""
+    return float(np.mean(np.asarray(costs) < COST + NEAR))
+
+
+def by_scipy(boehm: Problem, points: np.ndarray) -> list[float]:
+    """The costs at which SciPy's L-BFGS-B ends."""
+    p = to_scipy(boehm)
+    search = lambda x: scipy.optimize.minimize(p.cost, x, jac=p.gradient, bounds=p.bounds, method="L-BFGS-B")
+    return [float(search(x).fun) for x in points]
+
+
+@eqx.filter_jit
+def _fisher(boehm: Problem, z: Any) -> Any:
+    linear = boehm.linearize(z)
+    return boehm.evaluate(z).cost, boehm.gradient(z), linear.jacobian.T @ linear.jacobian
+
+
+def by_fides(boehm: Problem, points: np.ndarray) -> list[float] | None:
+    """The costs at which fides, the trust-region method that pyPESTO recommends, ends; with the Fisher information."""
+    try:
+        import fides  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    lower, upper = np.asarray(boehm.lower), np.asarray(boehm.upper)
+    objective = lambda x: tuple(np.asarray(found) for found in _fisher(boehm, jnp.asarray(x)))
+    search = lambda x: fides.Optimizer(objective, upper, lower, verbose=logging.CRITICAL).minimize(x)[0]
+    return [float(search(x)) for x in points]
+
+
 def run() -> list[dict[str, Any]]:
-    """The share, the time and the evaluations; the waterfall is saved."""
+    """The shares, the time and the evaluations; the waterfall is saved."""
     equations = exported()
+    boehm, starts = problem(equations), LatinHypercube(STARTS)
     start = time.perf_counter()
-    result = fit(problem(equations), starts=LatinHypercube(STARTS), progress=False, throw=False)
+    result = fit(boehm, starts=starts, progress=False, throw=False)
     elapsed = time.perf_counter() - start
-    starts = result.starts
+    table = result.starts
     PICTURE.parent.mkdir(exist_ok=True)
     result.plot.waterfall().figure.savefig(PICTURE, dpi=150)
+    points = np.asarray(starts.points(boehm, jax.random.key(0)))
+    peers = {"scipy L-BFGS-B": by_scipy(boehm, points), "fides": by_fides(boehm, points)}
     return [
         case(
             "100 starts",
             "share of starts at the known optimum",
-            float(np.mean(starts.cost < COST + NEAR)),
-            {},
+            share(table.cost),
+            {name: share(costs) for name, costs in peers.items() if costs is not None},
             higher_is_better=True,
             best_cost=round(float(result.cost), 5),
-            converged=float(np.mean(starts.verdict == 0)),
+            converged=float(np.mean(table.verdict == 0)),
             seconds_with_compilation=round(elapsed, 1),
-            evaluations=int(starts.num_evaluations.sum()),
-            median_steps=float(np.median(starts.num_steps)),
+            evaluations=int(table.num_evaluations.sum()),
+            median_steps=float(np.median(table.num_steps)),
             equations="tests/boehm.py" if equations is None else "AMICI",
             waterfall=str(PICTURE),
         )
