@@ -68,7 +68,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("fn", CASES, ids=lambda fn: fn.__name__)
+QUICK = (solve, closed_over_by_the_field)
+marked = [pytest.param(fn, id=fn.__name__, marks=() if fn in QUICK else pytest.mark.slow) for fn in CASES]
+
+
+@pytest.mark.parametrize("fn", marked)
 def test_forward_and_reverse_mode_agree(fn):
     forward, reverse = jax.jit(lambda rate: (jax.jacfwd(fn)(rate), jax.jacrev(fn)(rate)))(jnp.asarray(0.7))
     np.testing.assert_allclose(forward, CASES[fn], rtol=1e-6, atol=1e-9)
