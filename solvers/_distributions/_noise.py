@@ -1,4 +1,4 @@
-"""Noise of measurements: the densities are `jax.scipy.stats`'s."""
+"""Noise of measurements: the densities are `jax.scipy.stats`'s; NaN where a scale is not positive."""
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +22,15 @@ class Normal(AbstractNoise):
 
     def log_density(self, x):
         """-((x - mean) / sd)^2 / 2 - log(sd sqrt(2 pi))."""
-        return stats.norm.logpdf(x, self.mean, self.sd)
+        return stats.norm.logpdf(x, self.mean, _positive(self.sd))
 
     def log_cdf(self, x):
         """log Phi((x - mean) / sd), accurate in the tail."""
-        return stats.norm.logcdf(x, self.mean, self.sd)
+        return stats.norm.logcdf(x, self.mean, _positive(self.sd))
 
     def log_survival(self, x):
         """log Phi((mean - x) / sd)."""
-        return stats.norm.logcdf((self.mean - x) / self.sd)
+        return stats.norm.logcdf((self.mean - x) / _positive(self.sd))
 
     def draw(self, key, shape):
         """mean + sd * standard normal numbers."""
@@ -54,15 +54,15 @@ class LogNormal(AbstractNoise):
 
     def log_density(self, x):
         """The normal density of log(x), over x."""
-        return stats.norm.logpdf(jnp.log(x), self.mu, self.sigma) - jnp.log(x)
+        return stats.norm.logpdf(jnp.log(x), self.mu, _positive(self.sigma)) - jnp.log(x)
 
     def log_cdf(self, x):
         """log Phi((log(x) - mu) / sigma)."""
-        return stats.norm.logcdf(jnp.log(x), self.mu, self.sigma)
+        return stats.norm.logcdf(jnp.log(x), self.mu, _positive(self.sigma))
 
     def log_survival(self, x):
         """log Phi((mu - log(x)) / sigma)."""
-        return stats.norm.logcdf((self.mu - jnp.log(x)) / self.sigma)
+        return stats.norm.logcdf((self.mu - jnp.log(x)) / _positive(self.sigma))
 
     def draw(self, key, shape):
         """exp(mu + sigma * standard normal numbers)."""
@@ -86,11 +86,11 @@ class Laplace(AbstractNoise):
 
     def log_density(self, x):
         """-|x - loc| / scale - log(2 scale)."""
-        return stats.laplace.logpdf(x, self.loc, self.scale)
+        return stats.laplace.logpdf(x, self.loc, _positive(self.scale))
 
     def log_cdf(self, x):
         """log(exp(u) / 2) for u = (x - loc) / scale < 0, else log(1 - exp(-u) / 2)."""
-        u = (x - self.loc) / self.scale
+        u = (x - self.loc) / _positive(self.scale)
         half = jnp.asarray(0.5, u.dtype)
         return jnp.where(u < 0, jnp.log(half) + jnp.minimum(u, 0), jnp.log1p(-half * jnp.exp(-jnp.maximum(u, 0))))
 
@@ -121,11 +121,11 @@ class StudentT(AbstractNoise):
 
     def log_density(self, x):
         """-(df + 1) / 2 log(1 + u^2 / df) + const. for u = (x - loc) / scale."""
-        return stats.t.logpdf(x, self.df, self.loc, self.scale)
+        return stats.t.logpdf(x, _positive(self.df), self.loc, _positive(self.scale))
 
     def log_cdf(self, x):
         """By the incomplete beta function."""
-        u = (x - self.loc) / self.scale
+        u = (x - self.loc) / _positive(self.scale)
         tail = 0.5 * jax.scipy.special.betainc(self.df / 2, jnp.full_like(u, 0.5), self.df / (self.df + u**2))
         return jnp.log(jnp.where(u < 0, tail, 1 - tail))
 
@@ -147,3 +147,8 @@ class StudentT(AbstractNoise):
 
 def _real_line(like: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     return jnp.full_like(like, -jnp.inf), jnp.full_like(like, jnp.inf)
+
+
+def _positive(scale: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The scale, or NaN: a density of a negative one looks sane, but means nothing."""
+    return jnp.where(scale > 0, scale, jnp.nan)
