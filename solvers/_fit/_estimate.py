@@ -3,8 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
+from .._codes import as_result, code_of
 from .._implicit import Implicit
 from .._problem import Problem
 from .._results import RESULTS
@@ -71,7 +72,7 @@ def estimate(
         values=problem.values(z),
         cost=problem.evaluate(z).cost,
         at_bound=below | above,
-        result=_as_result(jnp.where(last.done, last.verdict, _limit())),
+        result=as_result(jnp.where(last.done, last.verdict, code_of(RESULTS.nonlinear_max_steps_reached))),
     )
 
 
@@ -85,11 +86,3 @@ def _without_derivative_if(lost: Bool[Array, ""], x: Float[Array, "..."]) -> Flo
 def _without_derivative_if_jvp(primals, tangents):
     lost, x = primals
     return x, tangents[1] * jnp.where(lost, jnp.nan, 1.0).astype(x.dtype)
-
-
-def _limit() -> Int[Array, ""]:
-    return jnp.asarray(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0], jnp.int32)
-
-
-def _as_result(code: Int[Array, ""]) -> RESULTS:
-    return jax.tree.map(lambda _: code, RESULTS.successful)

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._problem import message_of
+from .._codes import message_of
 from .._search import SearchState
 from .._table import html_table, text_table
 

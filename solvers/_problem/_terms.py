@@ -8,8 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jax.extend.core import Jaxpr
+from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from .._codes import code_of
 from .._results import RESULTS
 from .._tree import is_float, leaf_name
 from .._types import AbstractVar, Scalar
@@ -116,10 +119,15 @@ def _is_item(x: Any) -> bool:
     return isinstance(x, _Item)
 
 
+def is_outcome(x: Any) -> bool:
+    """Whether a part of what `residuals` returned is one thing, though made of several arrays."""
+    return isinstance(x, Observed) or _is_item(x)
+
+
 def terms_of(tree: PyTree, loss: AbstractLoss, dtype: Any) -> tuple[AbstractTerm, ...]:
     """The terms of what `residuals` returned, in the precision of the coordinates."""
     terms: list[AbstractTerm] = []
-    leaves = jtu.tree_leaves_with_path(tree, is_leaf=lambda x: isinstance(x, Observed) or _is_item(x))
+    leaves = jtu.tree_leaves_with_path(tree, is_leaf=is_outcome)
     for path, leaf in leaves:
         if isinstance(leaf, Observed):
             leaf = jax.tree.map(lambda x: x.astype(dtype) if is_float(x) else x, leaf)
@@ -134,6 +142,24 @@ def terms_of(tree: PyTree, loss: AbstractLoss, dtype: Any) -> tuple[AbstractTerm
     return tuple(terms)
 
 
+def refuse_driven_values(jaxpr: Jaxpr, shapes: PyTree) -> None:
+    """Refuse a program, of coordinates only, in which the values of an `Observed` among its results depend on them.
+
+    Only the fields of the distribution are channels: the cost's derivative would miss the rest.
+    """
+    is_observed = lambda x: isinstance(x, Observed)
+    nothing = jax.tree.map(lambda _: False, shapes)
+    mark = lambda x: eqx.tree_at(lambda o: o.values, x, True) if is_observed(x) else x
+    wanted = jax.tree.leaves(jax.tree.map(mark, nothing, is_leaf=is_observed))
+    uses = lambda wanted: dce_jaxpr(jaxpr, wanted)[1][0]
+    if uses(wanted) and not uses([False] * len(wanted)):  # what has a side effect counts as used
+        raise ValueError(
+            "residuals(model, data) returns an Observed whose `values` depend on the parameters. They are the data; "
+            "put the prediction into the distribution: Observed(data, Normal(predicted, sd)), not "
+            "Observed(data - predicted, Normal(0, sd))."
+        )
+
+
 def _check_residuals(leaf: Any, name: str) -> None:
     if not is_float(leaf) or jnp.iscomplexobj(leaf):
         kind = getattr(leaf, "dtype", type(leaf).__name__)
@@ -145,19 +171,10 @@ def _check_residuals(leaf: Any, name: str) -> None:
 
 def verdict_of(tree: PyTree, finite: Bool[Array, ""]) -> Int[Array, ""]:
     """How the simulation ended: the first `RESULTS` item in the tree that reports a failure, or numbers not finite."""
-    code = jnp.where(finite, 0, _code(RESULTS.nonfinite_residuals)).astype(jnp.int32)
+    code = jnp.where(finite, 0, code_of(RESULTS.nonfinite_residuals))
     for item in reversed(jax.tree.leaves(tree, is_leaf=_is_item)):
         if _is_item(item):
             item = item if isinstance(item, RESULTS) else RESULTS.promote(item)
             fine = (item == RESULTS.successful) | (item == RESULTS.event_occurred)
-            code = jnp.where(fine, code, _code(item))
+            code = jnp.where(fine, code, code_of(item))
     return code
-
-
-def _code(item: Any) -> Int[Array, ""]:
-    return jnp.asarray(jax.tree.leaves(item)[0], jnp.int32)
-
-
-def message_of(code: Any) -> str:
-    """The message of a code of `RESULTS`."""
-    return RESULTS[jax.tree.map(lambda _: jnp.asarray(code, jnp.int32), RESULTS.successful)]

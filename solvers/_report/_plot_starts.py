@@ -15,7 +15,7 @@ _MOST = 12  # parameters for which the numbers of a matrix are still readable
 def plot_waterfall(result: "FitResult", ax: Any) -> Any:
     """The starts' final costs above the best one, in order; one color for each of the best optima."""
     starts = result.starts
-    began = starts.cost < np.sqrt(np.finfo(starts.cost.dtype).max) / 2  # the penalty: the start itself failed
+    began = ~((starts.failure_count > 0) & (starts.failure_first == 0)).any(axis=1)  # step 0 is the start itself
     order = np.array([i for i in starts.order if began[i]], int)
     if not order.size:
         raise ValueError("The simulation failed at every start: there is no waterfall.")

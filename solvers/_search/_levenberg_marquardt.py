@@ -3,21 +3,17 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
+from .._codes import code_of
 from .._results import RESULTS
 from .._types import Scalar
 from ._local_model import LocalModel
 from ._method import AbstractMethod, FailureLog, SearchState, Standing
-from ._objective import AbstractObjective, Evaluation
+from ._objective import AbstractObjective
 from ._trust_region import BoxStep, model_step
 
 _LEAST = 0.01  # of the predicted reduction, for a step to be accepted
-
-
-def code(result: RESULTS) -> Int[Array, ""]:
-    """The integer that stands for a result in arrays."""
-    return jnp.asarray(result._value, jnp.int32)
 
 
 class Memory(eqx.Module):
@@ -42,29 +38,10 @@ class Memory(eqx.Module):
         return jnp.where(self.norms > 0, self.norms, 1)
 
 
-def checked(evaluation: Evaluation) -> Evaluation:
-    """The evaluation, with a cost that is not finite as a failure."""
-    unexplained = ~evaluation.failed & ~jnp.isfinite(evaluation.cost)
-    verdicts = jnp.where(unexplained, code(RESULTS.nonfinite_residuals), evaluation.verdicts)
-    return Evaluation(cost=evaluation.cost, verdicts=verdicts)
-
-
-def first_failure(verdicts: Int[Array, " experiments"]) -> Int[Array, ""]:
-    """The verdict of the first experiment that failed; 0 if none did."""
-    return verdicts[jnp.argmax(verdicts != 0)].astype(jnp.int32)
-
-
-def free_coordinates(objective: AbstractObjective, z: Float[Array, " p"], gradient: Float[Array, " p"]):
-    """Those that a step downhill does not push out of the box."""
-    held_below = (z <= objective.lower) & (gradient > 0)
-    held_above = (z >= objective.upper) & (gradient < 0)
-    return ~held_below & ~held_above & (objective.lower < objective.upper)
-
-
 def scaled_gradient_norm(objective: AbstractObjective, z: Float[Array, " p"], memory: Memory) -> Scalar:
     """The largest entry of the gradient over the free coordinates, each in units of its scale."""
     gradient = memory.model.gradient
-    free = free_coordinates(objective, z, gradient)
+    free = objective.free(z, gradient)
     return jnp.max(jnp.where(free, jnp.abs(gradient) / memory.scale, 0), initial=0)
 
 
@@ -98,7 +75,7 @@ class LevenbergMarquardt(AbstractMethod):
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
-        evaluation = checked(objective.evaluate(z))
+        evaluation = objective.evaluate(z)
         model = LocalModel.first(objective.linearize(z))
         memory = Memory(
             model=model,
@@ -109,8 +86,8 @@ class LevenbergMarquardt(AbstractMethod):
         )
         length = jnp.sqrt(jnp.sum(jnp.where(objective.lower < objective.upper, memory.norms * z, 0) ** 2))
         memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
-        unusable = jnp.where(model.finite, 0, code(RESULTS.nonfinite_residuals))
-        verdict = jnp.where(evaluation.failed, first_failure(evaluation.verdicts), unusable)
+        unusable = jnp.where(model.finite, 0, code_of(RESULTS.nonfinite_residuals))
+        verdict = jnp.where(evaluation.failed, evaluation.first_failure, unusable)
         zero, one = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)
         standing = Standing(
             z=z,
@@ -130,7 +107,7 @@ class LevenbergMarquardt(AbstractMethod):
         """One trial point, or the end."""
         standing, memory = state.standing, state.memory
         z, model = standing.z, memory.model.straightened(memory.curved)
-        free = free_coordinates(objective, z, model.gradient)
+        free = objective.free(z, model.gradient)
         move = model_step(model, memory.scale, objective.lower - z, objective.upper - z, free, memory.radius)
         predicted = model.reduction(move.step)
         eps = float(jnp.finfo(z.dtype).eps)
@@ -146,7 +123,7 @@ class LevenbergMarquardt(AbstractMethod):
         near = (move.decrement <= eps**0.5 * size) | (bounded & within(move.newton, eps**0.5))
         over = converged | collapsed
         exact = size <= eps**1.25 * jnp.abs(memory.first)  # nothing but rounding is left of a perfect fit
-        verdict = jnp.where(converged | near | exact, 0, code(RESULTS.search_stalled))
+        verdict = jnp.where(converged | near | exact, 0, code_of(RESULTS.search_stalled))
         return jax.lax.cond(
             over,
             lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
@@ -159,7 +136,7 @@ def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, pr
     standing, memory = state.standing, state.memory
     trial = jnp.clip(standing.z + move.step, objective.lower, objective.upper)
     trial = jnp.where(move.at_lower, objective.lower, jnp.where(move.at_upper, objective.upper, trial))
-    evaluation = checked(objective.evaluate(trial))
+    evaluation = objective.evaluate(trial)
     actual = jnp.where(evaluation.failed, -jnp.inf, standing.cost - evaluation.cost)
     better = actual > _LEAST * predicted
     candidate = jax.lax.cond(

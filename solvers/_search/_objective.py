@@ -4,24 +4,38 @@ import abc
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from .._codes import code_of
+from .._results import RESULTS
 from .._types import AbstractVar, Scalar
 
 
 class Evaluation(eqx.Module):
     """The cost at a point, finite even where a simulation failed.
 
-    - `verdicts`: how each experiment's simulation ended, as a code of `RESULTS` (0: well).
+    - `cost`: as given, or a penalty (the square root of the largest number) where an experiment failed.
+    - `verdicts`: how each experiment's simulation ended, as a code of `RESULTS` (0: well). A cost that is not finite
+      although all ended well, because of a prior say, is a failure of all: `nonfinite_residuals`.
     """
 
     cost: Scalar
     verdicts: Int[Array, " experiments"]
 
+    def __init__(self, cost: Scalar, verdicts: Int[Array, " experiments"]):
+        unexplained = ~jnp.any(verdicts != 0) & ~jnp.isfinite(cost)
+        self.verdicts = jnp.where(unexplained, code_of(RESULTS.nonfinite_residuals), verdicts.astype(jnp.int32))
+        self.cost = jnp.where(self.failed, jnp.sqrt(jnp.finfo(cost.dtype).max), cost)
+
     @property
-    def failed(self):
+    def failed(self) -> Bool[Array, ""]:
         """Whether any experiment failed: the cost is then a penalty, with zero gradient."""
         return jnp.any(self.verdicts != 0)
+
+    @property
+    def first_failure(self) -> Int[Array, ""]:
+        """The verdict of the first experiment that failed; 0 if none did."""
+        return self.verdicts[jnp.argmax(self.verdicts != 0)]
 
 
 class Linearization(eqx.Module):
@@ -58,6 +72,12 @@ class AbstractObjective(eqx.Module):
     @abc.abstractmethod
     def gradient(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The gradient of the cost at `z`; zero where a simulation failed."""
+
+    def free(self, z: Float[Array, " p"], gradient: Float[Array, " p"]) -> Bool[Array, " p"]:
+        """The coordinates that a step downhill does not push out of the box."""
+        held_below = (z <= self.lower) & (gradient > 0)
+        held_above = (z >= self.upper) & (gradient < 0)
+        return ~held_below & ~held_above & (self.lower < self.upper)
 
 
 class AbstractDivisible(AbstractObjective):

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from .._codes import code_of
 from .._results import RESULTS
 from .._types import Scalar
 from ._boxed import Boxed
-from ._levenberg_marquardt import code
 from ._method import AbstractMethod, SearchState, Standing
 from ._objective import AbstractObjective, Evaluation
-from ._trial import ended, evaluate, gradient, improves, lenient, opening, pack, Trial, tried, unpack
+from ._trial import ended, gradient, improves, lenient, opening, pack, Trial, tried, unpack
 
 
 class Seen(eqx.Module):
@@ -47,7 +47,7 @@ class OpaqueMinimiser(AbstractMethod):
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
-        start = Trial(z=z, evaluation=evaluate(objective, z), gradient=jnp.full_like(z, jnp.nan))
+        start = Trial(z=z, evaluation=objective.evaluate(z), gradient=jnp.full_like(z, jnp.nan))
         standing = _without_gradient(opening(objective, start, num_jacobians=0))
         u = jnp.zeros_like(z) if self._is_golden else Boxed(objective.lower, objective.upper).to_u(z)
         memory = Memory(u=u, solver=pack(self._first(objective, u)), restarted=jnp.full_like(standing.cost, jnp.inf))
@@ -62,9 +62,9 @@ class OpaqueMinimiser(AbstractMethod):
             over, result = self.solver.terminate(self._fn, y, *rest, new, frozenset())
         u = self._to_u(y)
         promoted = RESULTS.promote(optx.RESULTS.nonfinite)
-        verdict = code(RESULTS.where(jnp.all(jnp.isfinite(u)), RESULTS.promote(result), promoted))
+        verdict = code_of(RESULTS.where(jnp.all(jnp.isfinite(u)), RESULTS.promote(result), promoted))
 
-        cost = jnp.where(seen.any, seen.evaluation.cost, jnp.inf)
+        cost = jnp.where(seen.any, seen.evaluation.cost, state.standing.cost)
         evaluation = Evaluation(cost=cost, verdicts=seen.evaluation.verdicts)
         trial = Trial(z=seen.z, evaluation=evaluation, gradient=jnp.full_like(seen.z, jnp.nan))
         better, counts = improves(state.standing, trial), self._counts(old, new, seen)
@@ -131,7 +131,7 @@ def _place(u: Float[Array, " p"], objective: AbstractObjective, golden: bool):
 @eqx.filter_custom_jvp
 def _cost(u: Float[Array, " p"], objective: AbstractObjective, golden: bool) -> tuple[Scalar, Seen]:
     z, _ = _place(u, objective, golden)
-    evaluation = evaluate(objective, z)
+    evaluation = objective.evaluate(z)
     return evaluation.cost, Seen(z=z, evaluation=evaluation, any=jnp.asarray(True))
 
 

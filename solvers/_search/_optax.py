@@ -7,10 +7,9 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._types import Scalar
-from ._levenberg_marquardt import first_failure, free_coordinates
 from ._method import AbstractMethod, SearchState, Standing
 from ._objective import AbstractDivisible, AbstractObjective, Evaluation
-from ._trial import ended, evaluate, gradient, improves, lenient, opening, pack, slope_left, Trial, tried, unpack
+from ._trial import ended, gradient, improves, lenient, opening, pack, Trial, tried, unpack
 
 
 class Minibatch(eqx.Module):
@@ -69,7 +68,7 @@ class Optax(AbstractMethod):
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
-        evaluation = evaluate(objective, z)
+        evaluation = objective.evaluate(z)
         start = Trial(z=z, evaluation=evaluation, gradient=gradient(objective, z, evaluation))
         memory = Memory(z=z, good=z, optimizer=pack(self.optimizer.init(z)))
         return SearchState(standing=opening(objective, start, num_jacobians=1), memory=memory)
@@ -78,7 +77,7 @@ class Optax(AbstractMethod):
         """One evaluation and update."""
         memory, standing = state.memory, state.standing
         part = self._part(objective, standing.num_steps)
-        evaluation = evaluate(part, memory.z)
+        evaluation = part.evaluate(memory.z)
         failed = evaluation.failed
         trial = Trial(z=memory.z, evaluation=evaluation, gradient=gradient(part, memory.z, evaluation))
         following, optimizer, searched = self._update(part, trial, memory)
@@ -105,7 +104,7 @@ class Optax(AbstractMethod):
         self, part: AbstractObjective, trial: Trial, memory: Memory
     ) -> tuple[Float[Array, " p"], tuple[Array, ...], Int[Array, ""]]:
         """The next point, the optimizer's state, and how often its line search evaluated."""
-        slope = jnp.where(free_coordinates(part, trial.z, trial.gradient), trial.gradient, 0)
+        slope = jnp.where(part.free(trial.z, trial.gradient), trial.gradient, 0)
         optimizer = optax.with_extra_args_support(self.optimizer)
         old = unpack(eqx.filter_eval_shape(self.optimizer.init, trial.z), memory.optimizer)
         value_fn = lambda z: _cost(z, part)
@@ -120,29 +119,29 @@ class Optax(AbstractMethod):
         """With whether the search is over."""
         failed = trial.evaluation.failed
         if self.minibatch is None:
-            flat = ~failed & (slope_left(objective, trial) <= self.gtol)
+            flat = ~failed & (standing.gradient_norm <= self.gtol)  # at the best point, wherever the optimizer is
             return ended(standing, flat, jnp.zeros((), jnp.int32))
         over = standing.num_steps >= self.minibatch.num_steps
         unknown = Evaluation(cost=standing.cost, verdicts=jnp.zeros_like(trial.evaluation.verdicts))
-        whole = jax.lax.cond(over, lambda: evaluate(objective, standing.z), lambda: unknown)
+        whole = jax.lax.cond(over, lambda: objective.evaluate(standing.z), lambda: unknown)
         standing = eqx.tree_at(
             lambda s: (s.cost, s.num_evaluations),
             standing,
             (whole.cost, standing.num_evaluations + over.astype(jnp.int32)),
         )
-        return ended(standing, over, jnp.where(whole.failed, first_failure(whole.verdicts), 0))
+        return ended(standing, over, whole.first_failure)
 
 
 @eqx.filter_custom_jvp
 def _cost(z: Float[Array, " p"], objective: AbstractObjective) -> Scalar:
     """The cost of the point in the box that is nearest to `z`."""
-    return evaluate(objective, jnp.clip(z, objective.lower, objective.upper)).cost
+    return objective.evaluate(jnp.clip(z, objective.lower, objective.upper)).cost
 
 
 @_cost.def_jvp
 def _cost_jvp(primals, tangents):
     z, objective = primals
     nearest = jnp.clip(z, objective.lower, objective.upper)
-    evaluation = evaluate(objective, nearest)
+    evaluation = objective.evaluate(nearest)
     slope = jnp.where(z == nearest, gradient(objective, nearest, evaluation), 0)
     return evaluation.cost, slope @ tangents[0]

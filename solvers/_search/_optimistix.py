@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, PyTree
 
+from .._codes import code_of
 from .._results import RESULTS
 from .._types import Scalar
 from ._boxed import Boxed
-from ._levenberg_marquardt import code
 from ._method import AbstractMethod, SearchState
 from ._objective import AbstractObjective
-from ._trial import ended, evaluate, gradient, improves, opening, pack, Trial, tried, unpack
+from ._trial import ended, gradient, improves, opening, pack, Trial, tried, unpack
 
 OneTrialSolver = optx.AbstractGaussNewton | optx.AbstractQuasiNewton | optx.AbstractGradientDescent
 
@@ -86,7 +86,7 @@ class Optimistix(AbstractMethod):
         gain = boxed.gain_inside(standing.z, memory.gradient)
         trapped = over & (verdict == 0) & (gain > jnp.finfo(gain.dtype).eps ** (2 / 3) * jnp.abs(standing.cost))
         again = trapped & (standing.cost < memory.released)
-        verdict = jnp.where(trapped, code(RESULTS.search_stalled), verdict)
+        verdict = jnp.where(trapped, code_of(RESULTS.search_stalled), verdict)
         released = self._begun(memory, boxed.to_u(standing.z), sample)
         released = eqx.tree_at(lambda m: m.released, released, standing.cost)
         probed = self._probed(memory, sample, better)
@@ -100,7 +100,7 @@ class Optimistix(AbstractMethod):
         u, solver_state, _ = solver.step(_as_sampled, memory.u, sample, {}, solver_state, frozenset())
         over, result = solver.terminate(_as_sampled, u, sample, {}, solver_state, frozenset())
         sane = jnp.all(jnp.isfinite(u)) & jnp.all(jnp.isfinite(solver_state.y_eval))
-        result = code(RESULTS.where(sane, RESULTS.promote(result), RESULTS.promote(optx.RESULTS.nonfinite)))
+        result = code_of(RESULTS.where(sane, RESULTS.promote(result), RESULTS.promote(optx.RESULTS.nonfinite)))
         onto, close = boxed.onto_bounds(memory.trial, memory.gradient, memory.margin)
         probing = better & close
         where = lambda m: (m.u, m.trial, m.solver, m.probing)
@@ -131,7 +131,7 @@ class Optimistix(AbstractMethod):
     ) -> tuple[Trial, Sample]:
         """The evaluation at `z`, and what the solver sees of it at `u`."""
         slope = Boxed(objective.lower, objective.upper).place(u)[1]
-        evaluation = evaluate(objective, z)
+        evaluation = objective.evaluate(z)
         if isinstance(self.solver, optx.AbstractMinimiser):
             g = gradient(objective, z, evaluation)
             return Trial(z, evaluation, g), Sample(u=u, value=evaluation.cost, derivative=g * slope)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .._types import Scalar
-from ._levenberg_marquardt import checked, first_failure, free_coordinates
 from ._method import FailureLog, Standing
 from ._objective import AbstractObjective, Evaluation
 
@@ -21,13 +20,6 @@ class Trial(eqx.Module):
     gradient: Float[Array, " p"]
 
 
-def evaluate(objective: AbstractObjective, z: Float[Array, " p"]) -> Evaluation:
-    """The evaluation, with the penalty as its cost if it failed."""
-    found = checked(objective.evaluate(z))
-    penalty = jnp.sqrt(jnp.finfo(z.dtype).max)
-    return Evaluation(cost=jnp.where(found.failed, penalty, found.cost), verdicts=found.verdicts)
-
-
 def gradient(objective: AbstractObjective, z: Float[Array, " p"], evaluation: Evaluation) -> Float[Array, " p"]:
     """The gradient, zero where the evaluation failed or the gradient is not finite."""
     found = jax.lax.cond(evaluation.failed, lambda: jnp.zeros_like(z), lambda: objective.gradient(z))
@@ -36,7 +28,7 @@ def gradient(objective: AbstractObjective, z: Float[Array, " p"], evaluation: Ev
 
 def slope_left(objective: AbstractObjective, trial: Trial) -> Scalar:
     """The largest entry of the gradient along which the box lets the point move."""
-    free = free_coordinates(objective, trial.z, trial.gradient)
+    free = objective.free(trial.z, trial.gradient)
     return jnp.max(jnp.where(free, jnp.abs(trial.gradient), 0), initial=0)
 
 
@@ -53,7 +45,7 @@ def opening(objective: AbstractObjective, trial: Trial, num_jacobians: int) -> S
         num_jacobians=jnp.asarray(num_jacobians, jnp.int32),
         failures=FailureLog.empty(evaluation.verdicts.size).record(evaluation, zero),
         done=evaluation.failed,
-        verdict=jnp.where(evaluation.failed, first_failure(evaluation.verdicts), 0),
+        verdict=evaluation.first_failure,
     )
 
 

@@ -52,8 +52,7 @@ class Density(eqx.Module):
 
     def _value(self, u: Float[Array, " d"]) -> Scalar:
         found = self.problem.evaluate(self.to_z(u))
-        failed = found.failed | (found.cost >= jnp.sqrt(jnp.finfo(u.dtype).max))  # the penalty of `Problem.evaluate`
-        return jnp.where(failed, -jnp.inf, self.log_volume(u) - found.cost)
+        return jnp.where(found.failed, -jnp.inf, self.log_volume(u) - found.cost)
 
 
 class Gaussian(eqx.Module):

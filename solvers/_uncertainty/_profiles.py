@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from .._problem import message_of
+from .._codes import message_of
 from .._table import html_table, text_table
 from ._walk import AT_BOUND, FAILED, FLAT, JUMP, OUT_OF_POINTS
 
