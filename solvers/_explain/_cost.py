@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Var
 
+from .._jaxpr import programs_in
+
 _TRIPS = 30  # of a `while` loop, whose number of iterations is not known before it runs
 _INNER_TRIPS = 3  # of one inside another: a treeverse, a root finder
 _OVERHEAD = 10  # of an operation, in floating-point operations
@@ -142,13 +144,7 @@ def _is_in_place(equation: Any) -> bool:
 
 
 def _inner(equation: Any) -> Iterator[Jaxpr]:
-    """The programs inside an operation: bodies, branches, functions."""
-    for param in equation.params.values():
-        for one in param if isinstance(param, tuple | list) else (param,):
-            if isinstance(one, ClosedJaxpr):
-                yield one.jaxpr
-            elif isinstance(one, Jaxpr):
-                yield one
+    return (one.jaxpr if isinstance(one, ClosedJaxpr) else one for one in programs_in(equation))
 
 
 def _bytes(var: Any) -> int:

@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from .._check import check_gradient, GradientReport
-from .._problem import message_of, Problem
+from .._codes import message_of
+from .._problem import Problem
 from .._tree import is_float
 from ._cost import CompileTime, measured_compile_time
 from ._explanation import Explanation
@@ -91,7 +92,7 @@ def _target_of_problem(problem: Problem, z: Any) -> _Target:
     z = problem.start() if z is None else jnp.asarray(z, problem.start().dtype)
     if z.shape != problem.start().shape:
         raise ValueError(f"x must be coordinates of the problem, shape {problem.start().shape}, not {z.shape}.")
-    vector = lambda problem, z: problem._channels(z)[0]
+    vector = lambda problem, z: problem.predicted(z)
     mode = problem.mode
     word = {True: "forward", False: "reverse"}
     return _Target(

@@ -1,6 +1,5 @@
 """What may be passed as `method`."""
 
-import re
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +8,7 @@ import numpy as np
 import optax
 import optimistix as optx
 
-from .._problem import digest, Problem, Squares
+from .._problem import digest, formula_digest, Problem, Squares
 from .._search import (
     AbstractMethod,
     LevenbergMarquardt,
@@ -45,11 +44,14 @@ def as_method(method: Any, problem: Problem) -> AbstractMethod:
 
 
 def method_digest(method: AbstractMethod, problem: Problem) -> str:
-    """A digest of the numbers and the formula of a step (an optimizer is made of functions, which look alike)."""
+    """A digest of the numbers and the formula of a step (an optimizer is made of functions, which look alike).
+
+    What a host callback in it does cannot be seen (`formula_digest`).
+    """
     arrays, rest = eqx.partition((method, problem), eqx.is_array)
     state = jax.eval_shape(lambda arrays: _begin(eqx.combine(arrays, rest)), arrays)
-    closed = jax.make_jaxpr(lambda arrays, state: _step(eqx.combine(arrays, rest), state))(arrays, state)
-    return digest((method, re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)), closed.consts))
+    formula = formula_digest(lambda arrays, state: _step(eqx.combine(arrays, rest), state), arrays, state)
+    return digest((method, formula))
 
 
 def _begin(pair: tuple[AbstractMethod, Problem]) -> SearchState:

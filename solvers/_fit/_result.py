@@ -49,9 +49,6 @@ class FitResult(eqx.Module):
     @property
     def model(self) -> PyTree:
         """The model with the fitted values; if some have one for each experiment, use `models`."""
-        own = [entry.name for entry in self.problem.layout.free if entry.experiments is not None]
-        if own:
-            raise ValueError(f"{', '.join(own)} have a value for each experiment: use models[experiment].")
         return self.problem.model(self.z)
 
     @property
@@ -85,7 +82,7 @@ class FitResult(eqx.Module):
     @property
     def derived(self) -> dict[str, float]:
         """The values of the tied and the fixed parameters by name."""
-        return {name: float(value) for name, value in self.problem.layout.derived(self.z).items()}
+        return {row.label: float(row.value) for row in self.problem.layout.derived(self.z)}
 
     @property
     def scatter(self) -> float:
@@ -192,10 +189,8 @@ class FitResult(eqx.Module):
             known = np.isfinite(error)
             cells = (f"{error:.2g}", f"[{low:.5g}, {high:.5g}]") if known else ("", "")
             rows.append((name, unit, f"{value:.6g}", *cells, remark))
-        fixed = {label for entry in self.problem.layout.fixed for label in entry.labels()}
-        units = {entry.name: entry.unit for entry in (*self.problem.layout.fixed, *self.problem.layout.tied)}
-        for name, value in self.derived.items():
-            rows.append((name, units[name.split("[")[0]], f"{value:.6g}", "", "", "fixed" if name in fixed else "tied"))
+        for name, unit, value, is_tied in self.problem.layout.derived(self.z):
+            rows.append((name, unit, f"{value:.6g}", "", "", "tied" if is_tied else "fixed"))
         return rows
 
     def _verdict(self) -> str:

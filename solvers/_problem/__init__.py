@@ -1,5 +1,5 @@
-from ._experiments import Experiments as Experiments, groups_of as groups_of
-from ._fingerprint import digest as digest, fingerprint as fingerprint
+from ._experiments import Experiments as Experiments, stacked as stacked
+from ._fingerprint import digest as digest, fingerprint as fingerprint, formula_digest as formula_digest
 from ._loss import (
     AbstractLoss as AbstractLoss,
     Cauchy as Cauchy,
@@ -19,5 +19,5 @@ from ._measurement import (
 from ._mode import jacobian as jacobian
 from ._parameter import Parameter as Parameter, PerExperiment as PerExperiment, Tied as Tied
 from ._problem import Problem as Problem
-from ._terms import message_of as message_of
+from ._terms import is_outcome as is_outcome
 from ._transform import AbstractTransform as AbstractTransform, Identity as Identity, Log as Log, Logit as Logit

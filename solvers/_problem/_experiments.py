@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from .._tree import as_jax, is_concrete, leaf_name, refuse_nonfinite
+from .._types import strong
 from ._measurement import TimeSeries
 
 
@@ -16,16 +17,22 @@ class Experiments(eqx.Module):
     """Data of several experiments by name; `residuals(model, data)` is called with one at a time.
 
     Conditions (doses, temperatures, initial states) are a part of an experiment's data. Experiments whose data have the
-    same structure and shapes are simulated as one batch; pad what is ragged with NaN in a `TimeSeries`.
+    same structure and shapes are simulated as one batch; pad what is ragged with NaN in a `TimeSeries`. Floats in the
+    data may differ; what is no float and no array (a number of steps, a text) is a part of the structure.
+
+    Raises ValueError for no experiment, for names that are equal as text, and (in a `Problem`) for data that hold NaN
+    outside of a `TimeSeries` or what cannot be hashed.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
     data: tuple[PyTree, ...]
 
-    def __init__(self, data: Mapping[str, PyTree]):
+    def __init__(self, data: Mapping[Any, PyTree]):
         if not isinstance(data, Mapping) or not data:
             raise ValueError(f"Experiments takes a non-empty mapping from names to data, not {type(data).__name__}.")
         self.names = tuple(str(name) for name in data)
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"Experiments: names must differ as text, but they are {', '.join(self.names)}.")
         self.data = tuple(data.values())
 
     def __getitem__(self, name: str) -> PyTree:
@@ -36,10 +43,14 @@ class Experiments(eqx.Module):
 
 
 class Group(eqx.Module):
-    """Experiments of one kind: their numbers, and their data stacked (not, if it is a single one)."""
+    """Experiments of one kind: their numbers, and their data stacked (not, if it is a single one).
+
+    - `measured`: values that replace those of each `Observed`, in trees like what `residuals` returns, likewise.
+    """
 
     members: tuple[int, ...] = eqx.field(static=True)
     data: PyTree
+    measured: PyTree = None
 
     @property
     def is_single(self) -> bool:
@@ -48,11 +59,14 @@ class Group(eqx.Module):
 
 
 def as_experiments(data: PyTree) -> Experiments:
-    """The data as experiments; a single one is called "data"."""
+    """The data as experiments, floats as arrays; a single one is called "data"."""
     experiments = as_jax(data if isinstance(data, Experiments) else Experiments({"data": data}))
+    # a number that differs between experiments must not make each a kind of its own
+    experiments = jax.tree.map(lambda x: strong(jnp.asarray(x)) if isinstance(x, float) else x, experiments)
     for name, one in zip(experiments.names, experiments.data, strict=True):
         root = f"data[{name!r}]" if isinstance(data, Experiments) else "data"
         _refuse_nonfinite(one, root)
+        _refuse_unhashable(one, root)
     return experiments
 
 
@@ -62,18 +76,33 @@ def groups_of(experiments: Experiments) -> tuple[Group, ...]:
     for number, data in enumerate(experiments.data):
         arrays, rest = eqx.partition(data, eqx.is_array)
         shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arrays))
-        kind = (jax.tree.structure(arrays), shapes, str(jax.tree.structure(rest)), str(jax.tree.leaves(rest)))
+        others = tuple((type(x), x) for x in jax.tree.leaves(rest))  # True equals 1
+        kind = (jax.tree.structure(arrays), shapes, jax.tree.structure(rest), others)
         kinds.setdefault(kind, []).append(number)
     groups = []
     for members in kinds.values():
-        data = [experiments.data[k] for k in members]
-        groups.append(Group(members=tuple(members), data=data[0] if len(members) == 1 else _stack(data)))
+        groups.append(Group(members=tuple(members), data=stacked([experiments.data[k] for k in members])))
     return tuple(groups)
 
 
-def _stack(data: list[PyTree]) -> PyTree:
+def stacked(data: list[PyTree]) -> PyTree:
+    """The data of several experiments of one kind as one; of a single one, as they are."""
+    if len(data) == 1:
+        return data[0]
     arrays, rest = zip(*(eqx.partition(one, eqx.is_array) for one in data), strict=True)
     return eqx.combine(jax.tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *arrays), rest[0])
+
+
+def _refuse_unhashable(data: PyTree, root: str) -> None:
+    """What is no array is a part of the compiled program, which is looked up by it."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(data):
+        try:
+            _ = leaf if eqx.is_array(leaf) else hash(leaf)
+        except TypeError:
+            raise ValueError(
+                f"{leaf_name(path, root)} is a {type(leaf).__name__}, which cannot be hashed: use arrays, numbers, "
+                "text, and tuples, lists or dictionaries of these."
+            ) from None
 
 
 def _refuse_nonfinite(data: PyTree, root: str) -> None:
@@ -82,7 +111,7 @@ def _refuse_nonfinite(data: PyTree, root: str) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(data, is_leaf=is_series):
         if is_series(leaf) or not is_concrete(leaf):
             continue
-        if not isinstance(leaf, jax.Array | float):
+        if not isinstance(leaf, jax.Array):
             continue
         try:
             refuse_nonfinite(leaf, leaf_name(path, root))

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, TYPE_CHECKING
 
 import equinox as eqx
@@ -9,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
+
+from .._jaxpr import constants
 
 if TYPE_CHECKING:
     from ._problem import Problem
@@ -18,14 +21,22 @@ def fingerprint(problem: "Problem") -> dict[str, str]:
     """A digest of the data, of the model's values, of the parameters' declarations, and of the formula."""
     layout = problem.layout
     arrays, rest = eqx.partition(problem, eqx.is_array)
-    closed = jax.make_jaxpr(lambda arrays, z: eqx.combine(arrays, rest).linearize(z))(arrays, problem.start())
-    formula = re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr))
+    formula = formula_digest(lambda arrays, z: eqx.combine(arrays, rest).linearize(z), arrays, problem.start())
     return {
         "data": digest((problem.data, problem.data.names)),
         "model": digest(layout.model),
         "parameters": digest(((layout.free, layout.fixed, layout.tied), str(layout.labels()))),
-        "formula": digest((formula, closed.consts)),
+        "formula": formula,
     }
+
+
+def formula_digest(fn: Callable[..., PyTree], *arguments: PyTree) -> str:
+    """A digest of what `fn` computes: its operations, and the arrays that it is closed over.
+
+    What a host callback does (`jax.pure_callback`) is not traced, so two that differ only there look the same.
+    """
+    closed = jax.make_jaxpr(fn)(*arguments)
+    return digest((re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)), list(constants(closed))))
 
 
 def digest(tree: PyTree) -> str:
@@ -40,7 +51,7 @@ def digest(tree: PyTree) -> str:
 def _bytes_of(leaf: Any) -> bytes:
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
-    if isinstance(leaf, jax.Array | np.ndarray | np.generic):
+    if hasattr(leaf, "dtype"):  # arrays, also those of NumPy as JAX wraps them in a traced program
         array = np.asarray(leaf)
         return f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
     return getattr(leaf, "__qualname__", repr(leaf)).encode()

@@ -41,8 +41,20 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
     if not layout.free:
         raise ValueError("Every parameter is fixed or tied: nothing is left to search for.")
     z = jax.eval_shape(layout.start)
-    jax.eval_shape(layout.derived, z)  # ties: circles, unknown names, shapes
+    jax.eval_shape(lambda z: [row.value for row in layout.derived(z)], z)  # ties: circles, unknown names, shapes
+    _check_labels(layout)
     return layout
+
+
+def _check_labels(layout: Layout) -> None:
+    labels = [label for entry in (*layout.free, *layout.fixed) for label in entry.labels()]
+    labels += [label for entry in layout.tied for label in entry.labels_in(layout.tied_in)]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(
+            f"Two numbers are called {', '.join(twice)}: entries of arrays are numbered and those of experiments named "
+            "so. Rename a parameter."
+        )
 
 
 def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) -> Entry:

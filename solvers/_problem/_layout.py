@@ -1,7 +1,7 @@
 """The parameters of a problem as one flat vector of coordinates, and back."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -55,10 +55,23 @@ class Entry(eqx.Module):
 
     def labels(self) -> Iterator[str]:
         """The names of its numbers, in the order of the flat vector."""
-        marks = [f"[{name}]" for name in self.experiments] if self.experiments is not None else [""]
+        return self.labels_in(self.experiments)
+
+    def labels_in(self, experiments: tuple[str, ...] | None) -> Iterator[str]:
+        """The same, had it a copy for each of these experiments."""
+        marks = [""] if experiments is None else [f"[{name}]" for name in experiments]
         for mark in marks:
             for index in np.ndindex(*self.shape):
                 yield self.name + mark + (str(list(index)) if index else "")
+
+
+class Derived(NamedTuple):
+    """A number that is not searched for: fixed, or tied to others."""
+
+    label: str
+    unit: str
+    value: Float[Array, ""]
+    is_tied: bool
 
 
 class Layout(eqx.Module):
@@ -92,19 +105,17 @@ class Layout(eqx.Module):
         pieces = jnp.split(z, np.cumsum([entry.size for entry in self.free])[:-1])
         return {entry.name: entry.value(piece) for entry, piece in zip(self.free, pieces, strict=True)}
 
-    def derived(self, z: Float[Array, " p"]) -> dict[str, Float[Array, "..."]]:
-        """The values of what is tied and fixed by name, with a copy for each experiment where they differ."""
-        own = any(entry.experiments is not None for entry in (*self.free, *self.fixed))
-        names = self.experiments if own else self.experiments[:1]
-        rows = {}
-        each = [self.resolved(self.of_experiment(self.by_name(z), k)) for k in range(len(names))]
+    def derived(self, z: Float[Array, " p"]) -> list[Derived]:
+        """What is fixed, and then what is tied, with a row for each experiment where they differ."""
+        each = [self.resolved(self.of_experiment(self.by_name(z), k)) for k in range(len(self.tied_in or [None]))]
+        rows = []
         for entry in self.fixed:
-            rows |= {label: x for label, x in zip(entry.labels(), jnp.ravel(entry.start), strict=True)}
+            values = zip(entry.labels(), jnp.ravel(entry.start), strict=True)
+            rows += [Derived(label, entry.unit, value, is_tied=False) for label, value in values]
         for entry in self.tied:
-            for k, name in enumerate(names):
-                mark = f"[{name}]" if own else ""
-                for index in np.ndindex(*entry.shape):
-                    rows[entry.name + mark + (str(list(index)) if index else "")] = each[k][entry.name][index]
+            labels = entry.labels_in(self.tied_in)
+            values = jnp.ravel(jnp.stack([values[entry.name] for values in each]))
+            rows += [Derived(label, entry.unit, x, is_tied=True) for label, x in zip(labels, values, strict=True)]
         return rows
 
     def of_experiment(self, values: dict[str, Array], k: Any) -> dict[str, Array]:
@@ -133,8 +144,17 @@ class Layout(eqx.Module):
         total = jnp.zeros((), z.dtype)
         for entry, value in zip(self.free, self.by_name(z).values(), strict=True):
             if entry.prior is not None:
-                total = total + jnp.sum(entry.prior.log_density(value))
+                low, high = (jnp.broadcast_to(end, value.shape) for end in entry.prior.support)
+                # a transform may round a value past the end of the support, where the density is zero
+                inside = value + jax.lax.stop_gradient(jnp.clip(value, low, high) - value)
+                total = total + jnp.sum(entry.prior.log_density(inside))
         return total
+
+    @property
+    def tied_in(self) -> tuple[str, ...] | None:
+        """The experiments, if some parameter has a value for each, and so what is tied may."""
+        own = any(entry.experiments is not None for entry in (*self.free, *self.fixed))
+        return self.experiments if own else None
 
     @property
     def has_priors(self) -> bool:

@@ -1,7 +1,6 @@
 """Which way to differentiate: by what the simulation supports, and by size."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
+
+from ._terms import refuse_driven_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Choice(NamedTuple):
     traced: bool
 
 
+_chosen: dict[Any, Choice] = {}
+
+
 def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> Choice:
     """The mode for `fn(z) -> (vector, parts)`; found out once for each `kind`.
 
@@ -42,39 +46,49 @@ def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> 
     arrays, rest = eqx.partition(kind, eqx.is_array_like)
     leaves, structure = jax.tree.flatten(rest)
     shapes = [(jnp.shape(x), str(jnp.result_type(x))) for x in jax.tree.leaves(arrays)]
-    return _choose(_Keyed((structure, tuple(leaves), str(shapes)), fn, z))
+    key = (structure, tuple(leaves), str(shapes))
+    if key not in _chosen:
+        if len(_chosen) >= 256:
+            _chosen.pop(next(iter(_chosen)))  # the oldest
+        _chosen[key] = _choose(fn, z)
+    return _chosen[key]
 
 
-class _Keyed:
-    """A function that equals every other of its kind."""
-
-    def __init__(self, key: Any, fn: Callable[..., Any], z: Array):
-        self.key, self.content = key, [fn, z]
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: Any) -> bool:
-        return self.key == other.key
-
-
-@functools.lru_cache(maxsize=256)
-def _choose(keyed: _Keyed) -> Choice:
-    fn, z = keyed.content
-    keyed.content.clear()  # the cache keeps the key alone
-    try:
-        closed, (flat, parts) = jax.make_jaxpr(lambda z: fn(z), return_shape=True)(z)
-    except jax.errors.NonConcreteBooleanIndexError as error:
-        raise ValueError(
-            "residuals(model, data) changes its shape with the values of the parameters or data (a boolean mask as an "
-            "index). Its shape must be constant: set what does not count to zero with jnp.where, or mark missing data "
-            "with NaN in a TimeSeries and return Observed(...)."
-        ) from error
+def _choose(fn: Callable[..., Any], z: Float[Array, " p"]) -> Choice:
+    closed, (flat, parts) = _traced(fn, z)
+    refuse_driven_values(closed.jaxpr, (flat, parts))
     vector = lambda z: fn(z)[0]
     forward = z.size <= 3 * flat.size and supports_forward(vector, z)
     cheap = z.size <= 10
     mode = Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z)))
     return Choice(mode, parts, any(isinstance(x, Tracer) for x in closed.consts))
+
+
+def _traced(fn: Callable[..., Any], z: Float[Array, " p"]) -> tuple[Any, Any]:
+    """The program of `fn`, and the shapes that it returns."""
+    try:
+        return jax.make_jaxpr(lambda z: fn(z), return_shape=True)(z)
+    except tuple(_UNTRACEABLE) as error:
+        does = next(text for kind, text in _UNTRACEABLE.items() if isinstance(error, kind))
+        raise ValueError(f"residuals(model, data) {does}.") from error
+
+
+_SHAPE = (
+    "changes its shape with the values of the parameters or data, or takes one for a Python number (a boolean mask as "
+    "an index, jnp.nonzero, x[: int(n)], float(x)). Its shape must be constant: set what does not count to zero with "
+    "jnp.where, or mark missing data with NaN in a TimeSeries and return Observed(...)"
+)
+_UNTRACEABLE = {
+    jax.errors.TracerBoolConversionError: (
+        "decides by a value of the parameters or data (`if`, `while`, `and`, jnp.compress): use jnp.where, jax.lax.cond"
+    ),
+    jax.errors.TracerArrayConversionError: (
+        "gives values of the parameters or data to NumPy or another library that is not JAX's: use jax.numpy"
+    ),
+    jax.errors.NonConcreteBooleanIndexError: _SHAPE,
+    jax.errors.TracerIntegerConversionError: _SHAPE,
+    jax.errors.ConcretizationTypeError: _SHAPE,
+}
 
 
 def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:

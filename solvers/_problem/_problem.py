@@ -19,7 +19,7 @@ from ._mode import choose_mode, Mode
 from ._parameter import Parameter
 from ._rows import count_rows, take_rows
 from ._show import as_html, as_text
-from ._terms import AbstractTerm, PlainTerm, terms_of, verdict_of
+from ._terms import AbstractTerm, is_outcome, PlainTerm, terms_of, verdict_of
 
 
 class _Part(eqx.Module):
@@ -46,6 +46,11 @@ class Problem(AbstractDivisible):
     - `data`: whatever `residuals` takes, finite but for the NaN of a `TimeSeries`; or `Experiments({name: data, ...})`.
     - `parameters`: which leaves may change; the others stay.
     - `loss`: how plain residuals count.
+
+    Raises TypeError if `residuals` is not a function, and ValueError for what cannot be right: no parameter, or one
+    whose `where` picks no float, that starts outside its bounds or shares its name or leaf with another; ties that go
+    round in a circle; NaN in the data; residuals that are no floats, or whose shape or branches depend on values;
+    `Observed.values` that depend on parameters (only the distribution may).
 
     Methods see it as a function of a flat vector of coordinates `z` (transformed, scaled values) in a box.
     """
@@ -106,6 +111,11 @@ class Problem(AbstractDivisible):
 
     def model(self, z: Float[Array, " p"], experiment: str | None = None) -> PyTree:
         """The model with the values at coordinates `z` (those of one experiment, if there are values for each)."""
+        own = [entry.name for entry in self.layout.free if entry.experiments is not None]
+        if experiment is None and own:
+            raise ValueError(f"{', '.join(own)} have a value for each experiment: name one, or use models[experiment].")
+        if experiment is not None and experiment not in self.experiments:
+            raise ValueError(f"No experiment {experiment!r}; there are {', '.join(self.experiments)}.")
         number = 0 if experiment is None else self.experiments.index(experiment)
         return self.layout.model_with(self.layout.of_experiment(self.layout.by_name(z), number))
 
@@ -116,12 +126,12 @@ class Problem(AbstractDivisible):
         for group in self.groups:
             for position, number in enumerate(group.members):
                 model = self.layout.model_with(self.layout.of_experiment(values, number))
-                data = group.data if group.is_single else _member(group.data, position)
-                trees[self.experiments[number]] = self.residuals(model, data)
+                one = group if group.is_single else _member(group, position)
+                trees[self.experiments[number]] = self._tree(model, one.data, one.measured)
         return {name: trees[name] for name in self.experiments}
 
     def evaluate(self, z):
-        """The cost, or a penalty (the square root of the largest number) if an experiment fails, and the verdicts."""
+        """The cost, or a penalty, and the verdicts."""
         _, parts = self._channels(z)
         order = jnp.argsort(jnp.asarray([number for group in self.groups for number in group.members]))
         verdicts = jnp.concatenate([jnp.atleast_1d(part.verdict) for part in parts])
@@ -129,9 +139,14 @@ class Problem(AbstractDivisible):
             verdicts[order] if self.drawn is None else jnp.zeros_like(order, jnp.int32).at[self.drawn].set(verdicts)
         )
         cost = self.weight * sum(jnp.sum(part.cost) for part in parts) - self.layout.log_prior(z)
-        penalty = jnp.sqrt(jnp.finfo(z.dtype).max)
-        failed = jnp.any(verdicts != 0) | ~jnp.isfinite(cost)
-        return Evaluation(cost=jnp.where(failed, penalty, cost), verdicts=verdicts)
+        return Evaluation(cost, verdicts)
+
+    def predicted(self, z: Float[Array, " p"]) -> Float[Array, " n"]:
+        """All that the model predicts, flat: plain residuals, and the fields of the measurements' distributions.
+
+        The cost depends on `z` through these numbers and the priors only.
+        """
+        return self._channels(z)[0]
 
     def linearize(self, z):
         """The Fisher (Gauss-Newton) model of the cost at `z`."""
@@ -206,9 +221,9 @@ class Problem(AbstractDivisible):
         return jnp.concatenate([jnp.ravel(x) for x in flat]), parts
 
     def _group(self, group: Group, values: dict[str, Array]) -> tuple[Float[Array, "..."], _Part]:
-        def one(number: Any, data: PyTree):
+        def one(number: Any, data: PyTree, measured: PyTree):
             model = self.layout.model_with(self.layout.of_experiment(values, number))
-            tree = self.residuals(model, data)
+            tree = self._tree(model, data, measured)
             terms = terms_of(tree, self.loss, jnp.result_type(float))
             flat = _join([term.channels for term in terms])
             cost = jnp.asarray(sum(term.cost(term.channels) for term in terms))
@@ -216,9 +231,17 @@ class Problem(AbstractDivisible):
             return flat, _Part(terms=terms, cost=cost, verdict=verdict)
 
         if group.is_single:
-            return one(group.members[0], group.data)
+            return one(group.members[0], group.data, group.measured)
         numbers = jnp.asarray(group.members) if self.drawn is None else self.drawn
-        return eqx.filter_vmap(one, in_axes=(0, eqx.if_array(0)))(numbers, group.data)
+        return eqx.filter_vmap(one, in_axes=(0, eqx.if_array(0), 0))(numbers, group.data, group.measured)
+
+    def _tree(self, model: PyTree, data: PyTree, measured: PyTree) -> PyTree:
+        """What `residuals` returns, with other measured values if there are any."""
+        tree = self.residuals(model, data)
+        if measured is None:
+            return tree
+        put = lambda leaf, new: leaf if new is None else eqx.tree_at(lambda o: o.values, leaf, new)
+        return jax.tree.map(put, tree, measured, is_leaf=is_outcome)
 
     def __str__(self) -> str:
         return as_text(self)
@@ -251,5 +274,5 @@ def _num_data(problem: Problem, z: Float[Array, " p"]) -> Int[Array, ""]:
     return jnp.asarray(sum(jnp.sum(term.num_data) for part in parts for term in part.terms))
 
 
-def _member(data: PyTree, position: int) -> PyTree:
-    return jax.tree.map(lambda x: x[position] if eqx.is_array(x) else x, data)
+def _member(group: Group, position: int) -> Group:
+    return jax.tree.map(lambda x: x[position] if eqx.is_array(x) else x, group)

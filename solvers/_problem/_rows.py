@@ -36,7 +36,7 @@ def take_rows(groups: Sequence[Group], rows: Int[Array, " n"]) -> Group:
     """The one group with these rows alone."""
     group = groups[0]
     take = lambda x: x[rows] if eqx.is_array(x) and x.ndim > 0 else x
-    return Group(members=group.members, data=jax.tree.map(take, group.data))
+    return jax.tree.map(take, group)
 
 
 def _arrays(data: PyTree) -> list[Array]:

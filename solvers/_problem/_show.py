@@ -47,13 +47,19 @@ def _rows(problem: "Problem") -> list[tuple[str, ...]]:
 
 
 def _row(entry: Entry, remark: str) -> tuple[str, ...]:
-    lower, upper = np.min(entry.lower), np.max(entry.upper)
-    bounds = "" if np.isinf(lower) and np.isinf(upper) else f"[{lower:.6g}, {upper:.6g}]"
     transform = "" if isinstance(entry.transform, Identity) else type(entry.transform).__name__
     copies = [remark] if remark else []
     copies += ["one per experiment"] if entry.experiments is not None else []
     name = entry.name + (str(list(entry.shape)) if entry.shape else "")
-    return name, entry.unit, _short(entry.start), bounds, transform, _prior(entry.prior), ", ".join(copies)
+    return name, entry.unit, _short(entry.start), _bounds(entry), transform, _prior(entry.prior), ", ".join(copies)
+
+
+def _bounds(entry: Entry) -> str:
+    """Every interval that occurs, or the first three."""
+    pairs = list(dict.fromkeys(zip(np.ravel(entry.lower).tolist(), np.ravel(entry.upper).tolist(), strict=True)))
+    if not np.isfinite(pairs).any():
+        return ""
+    return ", ".join([f"[{low:.6g}, {high:.6g}]" for low, high in pairs[:3]] + ["..."] * (len(pairs) > 3))
 
 
 def _short(x: Any) -> str:

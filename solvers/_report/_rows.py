@@ -42,12 +42,9 @@ def rows_of(source: "Problem | FitResult") -> list[Row]:
         Row(name, unit, values[k], errors.get(name, np.nan), initial[k], lower[k], upper[k], True, False)
         for k, (name, unit) in enumerate(layout.labels())
     ]
-    units = {entry.name: entry.unit for entry in (*layout.fixed, *layout.tied)}
-    fixed = {label for entry in layout.fixed for label in entry.labels()}
-    before = layout.derived(problem.start())
-    for name, value in layout.derived(z).items():
-        unit, first, tied = units[name.split("[")[0]], float(before[name]), name not in fixed
-        rows.append(Row(name, unit, float(value), np.nan, first, -np.inf, np.inf, False, tied))
+    for row, first in zip(layout.derived(z), layout.derived(problem.start()), strict=True):
+        value, before = float(row.value), float(first.value)
+        rows.append(Row(row.label, row.unit, value, np.nan, before, -np.inf, np.inf, False, row.is_tied))
     return rows
 
 

@@ -11,6 +11,7 @@ import optimistix as optx
 import pytest
 from kinax.solvers import Experiments, fit, LogNormal, Parameter, Problem, UserStarts
 from kinax.solvers._fit._methods import as_method, method_digest
+from kinax.solvers._problem import fingerprint
 from kinax.solvers._search import advance, Minibatch, Optax, Unconstrained
 
 T = jnp.linspace(0.0, 4.0, 20)
@@ -153,6 +154,27 @@ def test_checkpoints_tell_methods_apart():
     }
     assert len(digests) == 3
     assert method_digest(Optax(optax.sgd(0.1)), INSIDE) in digests
+
+
+@pytest.mark.parametrize("size", [20, 2000])  # of the longer ones, text shows but the ends
+def test_digests_see_what_a_compiled_function_is_closed_over(size):
+    def digests(values):
+        inner = jax.jit(lambda a: jnp.sum(a * values))
+        problem = Problem(MODEL, lambda m, d: inner(m["a"]) - d, DATA, parameters=declared()[:1])
+        return fingerprint(problem)["formula"], method_digest(as_method(None, problem), problem)
+
+    for kind in (jnp.asarray, np.asarray):
+        one, other = (kind(np.arange(size) + (np.arange(size) == size // 2) * c) for c in (0.0, 1.0))
+        assert digests(one) == digests(one)
+        assert not set(digests(one)) & set(digests(other))
+
+
+def test_a_plateau_beyond_the_best_point_is_no_convergence():
+    plateau = lambda m, d: jnp.where(m["a"] > 3, 9.0, m["a"] - d)
+    problem = Problem(MODEL, plateau, 1.0, parameters=[Parameter(lambda m: m["a"], name="a")])
+    found = fit(problem, method=optax.sgd(-5.0), max_steps=20, throw=False, progress=False)
+    assert found.starts.verdict[0] != 0 and found.starts.gradient_norm[0] == 1
+    assert fit(problem, method=optax.sgd(0.5), progress=False).values["a"] == pytest.approx(1)
 
 
 def test_golden_search():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats as stats
 from kinax.solvers import (
+    AbstractDistribution,
     best_line,
     best_offset,
     best_scale,
@@ -16,6 +17,7 @@ from kinax.solvers import (
     Beta,
     Cauchy,
     Experiments,
+    fit,
     Gamma,
     HalfNormal,
     Huber,
@@ -200,7 +202,7 @@ def test_experiments_share_some_parameters_and_own_others():
         cost += 0.5 * np.sum(np.asarray(run(by_hand, one)) ** 2)
     np.testing.assert_allclose(problem.evaluate(z).cost, cost, rtol=1e-12)
     np.testing.assert_allclose(linear.gradient, problem.gradient(z), rtol=1e-10)
-    assert set(problem.layout.derived(z)) == {"offset[low]", "offset[high]", "offset[brief]"}
+    assert {row.label for row in problem.layout.derived(z)} == {"offset[low]", "offset[high]", "offset[brief]"}
     with pytest.raises(ValueError, match="starts in experiments"):
         other = Parameter(lambda m: m.gain, name="gain", per_experiment=PerExperiment({"none": 2.0}))
         Problem(model, run, Experiments(data), parameters=[other])
@@ -253,9 +255,130 @@ def test_scale_offset_and_noise_are_eliminated_as_by_least_squares():
         (lambda: TimeSeries([0.0, 1.0], [np.inf, 1.0]), "infinite"),
         (lambda: Experiments({}), "non-empty mapping"),
         (lambda: Parameter(lambda m: m, name="a", fixed=True, tied=Tied(lambda p: p["b"])), "both fixed and tied"),
-        (lambda: Parameter(lambda m: m, name="a", prior=Normal(0, 1), tied=Tied(lambda p: p["b"])), "'a' is tied"),
+        (lambda: Parameter(lambda m: m, name="a", prior=Normal(0, 1), tied=Tied(lambda p: p["b"])), "out its prior"),
+        (lambda: Parameter(lambda m: m, name="a", bounds=(0, None), tied=Tied(lambda p: p["b"])), "out its bounds"),
+        (lambda: Parameter(lambda m: m, name="a", scale=2.0, tied=Tied(lambda p: p["b"])), "out its scale"),
+        (lambda: Parameter(lambda m: m, name="a", fixed=True, prior=Normal(0, 1)), "prior has no effect"),
+        (lambda: Parameter(lambda m: m, name="a", scale=2.0, transform=Log()), "scale counts on the Identity"),
+        (lambda: Parameter(lambda m: m, name="a", transform=Log), "transform"),
+        (lambda: Parameter(lambda m: m, name="a", prior=Normal), "prior"),
+        (lambda: Parameter(lambda m: m, name="a", tied=lambda p: 2 * p["b"]), "tied"),
+        (lambda: Parameter(lambda m: m, name="a", per_experiment=True), "per_experiment"),
+        (lambda: Experiments({1: 0.5, "1": 0.6}), "differ as text"),
+        (lambda: decay(data={"y": jnp.asarray(Y), "used": {1, 2}}), r"data\['used'\] is a set"),
     ],
 )
 def test_bad_pieces_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):  # beartype, if it looks, comes first with its TypeError
         make()
+
+
+def decay(residuals=lambda m, d: m["a"] * jnp.exp(-m["k"] * T) - d["y"], data: Any = None, parameters=None):
+    named = [Parameter(lambda m: m["a"], name="a"), Parameter(lambda m: m["k"], name="k")]
+    data = {"y": jnp.asarray(Y)} if data is None else data
+    return Problem(MODEL, residuals, data, parameters=named if parameters is None else parameters)
+
+
+def test_measured_values_that_depend_on_parameters_are_refused():
+    noise = Normal(jnp.zeros(T.size), jnp.ones(T.size))
+    wrong = lambda m, d: Observed(m["a"] * T - d["y"], noise)
+    with pytest.raises(ValueError, match="put the prediction into the distribution"):
+        decay(wrong)
+    with pytest.raises(ValueError, match="put the prediction into the distribution"):
+        decay(lambda m, d: jax.jit(wrong)(m, d))
+    with pytest.raises(ValueError, match="put the prediction into the distribution"):
+        decay(lambda m, d: Observed(jnp.where(m["a"] > d["y"], jnp.nan, d["y"]), noise))
+    compiled = jax.jit(lambda m, d: Observed(2 * d["y"], Normal(m["a"] * T, m["s"])))  # all in one compiled function
+    decay(lambda m, d: compiled(m, d))
+
+    def talks(m, d):
+        jax.debug.callback(lambda a: None, m["a"])  # an effect that looks at a parameter
+        return compiled(m, d)
+
+    decay(talks)
+
+
+@pytest.mark.parametrize(
+    ("residuals", "message"),
+    [
+        (lambda m, d: d["y"][jnp.nonzero(m["a"] > d["y"])], "changes its shape"),
+        (lambda m, d: d["y"][: int(m["a"])], "changes its shape"),
+        (lambda m, d: jnp.compress(m["a"] > d["y"], d["y"]), "compress"),
+        (lambda m, d: d["y"] * list(range(9))[m["k"].astype(int)], "changes its shape"),
+        (lambda m, d: m["a"] * d["y"] if m["a"] > 1 else d["y"], "decides by a value"),
+        (lambda m, d: jnp.asarray(np.sin(m["a"])) * d["y"], "NumPy"),
+    ],
+)
+def test_residuals_that_cannot_be_traced_are_explained(residuals, message):
+    with pytest.raises(ValueError, match=message):
+        decay(residuals)
+
+
+@pytest.mark.parametrize("prior", [LogUniform(0.1, 10.0), Uniform(0.1, 10.0)])
+def test_a_prior_reaches_to_the_ends_of_its_support_in_every_coordinate(prior):
+    assert np.exp(np.log(10.0)) > 10  # the rounding that must not matter
+    parameter = Parameter(lambda m: m["a"], name="a", transform=Log(), prior=prior)
+    for start in (10.0, 1.0):  # on the bound, and towards it
+        model = MODEL | {"a": jnp.asarray(start)}
+        result = fit(model, lambda m, d: m["a"] - d, 20.0, parameters=[parameter], progress=False)
+        np.testing.assert_allclose(result.cost, 50 - np.asarray(prior.log_density(jnp.asarray(10.0))))
+        assert result.at_bound[0] and result.values["a"] == pytest.approx(10)
+
+
+def test_a_cost_that_is_not_finite_is_a_failure():
+    class Cut(AbstractDistribution):  # a support that is wider than where its density is finite
+        support = (-jnp.asarray(jnp.inf), jnp.asarray(jnp.inf))
+
+        def log_density(self, x):
+            return jnp.where(x > 2, -jnp.inf, 0.0)
+
+        def draw(self, key, shape):
+            return jnp.zeros(shape)
+
+    problem = decay(parameters=[Parameter(lambda m: m["a"], name="a", prior=Cut())])
+    fine, cut = (problem.evaluate(jnp.asarray([a])) for a in (1.0, 3.0))
+    assert not fine.failed and cut.failed and cut.first_failure == cut.verdicts[0] != 0
+    assert np.isfinite(cut.cost) and cut.cost > 1e100
+    for noise in (Normal(1.0, -0.5), LogNormal(1.0, -0.5), Laplace(1.0, 0.0), StudentT(4.0, 1.0, -0.5)):
+        x = jnp.asarray(1.3)
+        assert np.isnan([noise.log_density(x), noise.log_cdf(x), noise.log_survival(x)]).all()
+
+
+def test_the_model_of_an_experiment_is_asked_for_by_name():
+    parameters = [Parameter(lambda m: m["a"], name="a", per_experiment=PerExperiment({"two": 3.0}))]
+    data = Experiments({"one": {"y": jnp.asarray(Y)}, "two": {"y": jnp.asarray(Y)}})
+    problem = decay(data=data, parameters=parameters)
+    assert problem.model(problem.start(), "two")["a"] == 3
+    with pytest.raises(ValueError, match="a have a value for each experiment"):
+        problem.model(problem.start())
+    with pytest.raises(ValueError, match="No experiment 'tow'; there are one, two"):
+        problem.model(problem.start(), "tow")
+
+
+def test_labels_are_unique_and_know_their_units():
+    model = {"a": jnp.ones(2), "b": jnp.asarray(1.0), "c": jnp.asarray(0.5)}
+    residuals = lambda m, d: m["a"][0] * T + m["b"] + m["c"] - d
+    vector = Parameter(lambda m: m["a"], name="a", bounds=(np.array([0, -np.inf]), np.array([np.inf, 5])))
+    for more in ({}, {"fixed": True}, {"tied": Tied(lambda p: p["a"][0])}):
+        with pytest.raises(ValueError, match=r"Two numbers are called a\[0\]"):
+            Problem(model, residuals, Y, parameters=[vector, Parameter(lambda m: m["b"], name="a[0]", **more)])
+    fixed = Parameter(lambda m: m["b"], name="k[1]", unit="1/s", fixed=True)
+    tied = Parameter(lambda m: m["c"], name="half[x]", unit="m", tied=Tied(lambda p: p["a"][0] / 2))
+    problem = Problem(model, residuals, Y, parameters=[vector, fixed, tied])
+    rows = problem.layout.derived(problem.start())
+    assert [(r.label, r.unit, float(r.value), r.is_tied) for r in rows] == [
+        ("k[1]", "1/s", 1.0, False),
+        ("half[x]", "m", 0.5, True),
+    ]
+    assert "[0, inf], [-inf, 5]" in str(problem)
+    text = str(fit(problem, progress=False))
+    assert "k[1]" in text and "1/s" in text and "half[x]" in text
+
+
+def test_numbers_in_the_data_do_not_divide_experiments():
+    dosed = lambda m, d: m["a"] * d["dose"] * jnp.exp(-m["k"] * T) - d["y"]
+    data = {str(dose): {"dose": dose, "y": jnp.asarray(Y), "kind": "oral"} for dose in (0.5, 1.0, 2.0)}
+    data["more"] = data["0.5"] | {"kind": "iv"}
+    problem = decay(dosed, Experiments(data))
+    assert [group.members for group in problem.groups] == [(0, 1, 2), (3,)]
+    np.testing.assert_allclose(problem.predicted(problem.start())[-T.size :], dosed(MODEL, data["more"]))

@@ -1,0 +1,26 @@
+"""The programs inside a traced program."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+
+def programs_in(equation: Any) -> Iterator[ClosedJaxpr | Jaxpr]:
+    """The programs inside an operation: bodies, branches, functions."""
+    for param in equation.params.values():
+        for one in param if isinstance(param, tuple | list) else (param,):
+            if isinstance(one, ClosedJaxpr | Jaxpr):
+                yield one
+
+
+def constants(closed: ClosedJaxpr) -> Iterator[Any]:
+    """The arrays that a program was closed over, also in the programs inside it, in order."""
+    yield from closed.consts
+    yield from _constants_inside(closed.jaxpr)
+
+
+def _constants_inside(jaxpr: Jaxpr) -> Iterator[Any]:
+    for equation in jaxpr.eqns:
+        for one in programs_in(equation):
+            yield from constants(one) if isinstance(one, ClosedJaxpr) else _constants_inside(one)
