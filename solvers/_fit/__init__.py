@@ -6,6 +6,7 @@ from ._start_table import Failure as Failure, Optimum as Optimum, StartTable as 
 from ._starts import (
     AbstractStarts as AbstractStarts,
     LatinHypercube as LatinHypercube,
+    prior_draws as prior_draws,
     Sobol as Sobol,
     UserStarts as UserStarts,
 )

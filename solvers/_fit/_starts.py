@@ -103,21 +103,31 @@ def _fill(problem: Problem, key: PRNGKeyArray, n: int, draw: Any) -> Float[Array
     seeds, prior_key = jax.random.split(key)
     unit = draw(start.size, np.asarray(jax.random.key_data(seeds)).tolist())
     with np.errstate(invalid="ignore"):  # infinite bounds: not used
-        points = np.where(spread, lower + unit * (upper - lower), _from_priors(problem, prior_key, n - 1))
+        points = np.where(spread, lower + unit * (upper - lower), prior_draws(problem, prior_key, n - 1))
     missing = [name for name, column in zip(problem.names, points.T, strict=True) if np.isnan(column).any()]
     if missing:
         raise ValueError(
             f"{n} starts need a finite range for every parameter, but {', '.join(missing)} has neither two finite "
-            "bounds (on the scale searched on: Log() needs a positive lower one) nor a prior. Give one, or UserStarts."
+            "bounds (on the scale searched on: Log() needs a positive lower one) nor a prior that reaches into its "
+            "bounds. Give one, or UserStarts."
         )
     return jnp.concatenate([start[None], jnp.asarray(points, start.dtype)])
 
 
-def _from_priors(problem: Problem, key: PRNGKeyArray, n: int) -> Float[np.ndarray, "n p"]:
-    """Draws from the priors, inside the box; NaN where there is none."""
+_TRIES = 50
+
+
+def prior_draws(problem: Problem, key: PRNGKeyArray, n: int) -> Float[np.ndarray, "n p"]:
+    """Coordinates of draws from the priors, each number drawn again while it lies outside its bounds.
+
+    NaN where there is no prior, or where 50 draws in succession lie outside.
+    """
     columns = []
     for k, entry in zip(jax.random.split(key, len(problem.layout.free)), problem.layout.free, strict=True):
-        shape = (n, *entry.start.shape)
+        shape = (_TRIES, n, *entry.start.shape)
         draws = jnp.full(shape, jnp.nan) if entry.prior is None else entry.prior.draw(k, shape)
-        columns.append(jax.vmap(lambda x, entry=entry: jnp.ravel(entry.coordinate(x)))(draws))
-    return np.clip(np.concatenate(columns, axis=1), np.asarray(problem.lower), np.asarray(problem.upper))
+        columns.append(jax.vmap(jax.vmap(lambda x, entry=entry: jnp.ravel(entry.coordinate(x))))(draws))
+    z = np.concatenate(columns, axis=-1)
+    inside = (z >= np.asarray(problem.lower)) & (z <= np.asarray(problem.upper))
+    first = np.take_along_axis(z, np.argmax(inside, axis=0)[None], axis=0)[0]
+    return np.where(inside.any(axis=0), first, np.nan)

@@ -12,6 +12,7 @@ import scipy.stats
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._ensemble import ensemble
+from .._fit import prior_draws
 from .._problem import Observed, Problem
 from .._search import AbstractMethod, advance, LevenbergMarquardt
 from .._table import html_table, text_table
@@ -132,7 +133,7 @@ def calibrate(
     source = problem if truth is None else truth
     _check(problem, source)
     prior_key, chain_key = jax.random.split(jax.random.key(0) if key is None else key)
-    z = _from_priors(source, prior_key, replicates)
+    z = _truths(source, prior_key, replicates)
     density = density_of(problem)
     one = _Replicate(
         problem=problem,
@@ -209,22 +210,9 @@ def _check(problem: Problem, truth: Problem) -> None:
             raise ValueError(f"calibrate cannot draw censored data, but those of experiment {name!r} are.")
 
 
-def _from_priors(problem: Problem, key: PRNGKeyArray, n: int) -> Float[Array, "n p"]:
-    """Coordinates of draws from the priors, inside the bounds; those outside are drawn again."""
-    columns = []
-    lower, upper = jnp.split(jnp.stack([problem.lower, problem.upper]), 2)
-    for k, entry in zip(jax.random.split(key, len(problem.layout.free)), problem.layout.free, strict=True):
-        assert entry.prior is not None
-        draws = entry.prior.draw(k, (_TRIES, n, *entry.start.shape))
-        columns.append(jax.vmap(jax.vmap(lambda x, entry=entry: jnp.ravel(entry.coordinate(x))))(draws))
-    z = jnp.concatenate(columns, axis=-1)
-    inside = (z >= lower[None]) & (z <= upper[None])
-    never = [
-        name for name, any in zip(problem.names, np.asarray(inside.any(axis=0).all(axis=0)), strict=True) if not any
-    ]
+def _truths(problem: Problem, key: PRNGKeyArray, n: int) -> Float[Array, "n p"]:
+    z = prior_draws(problem, key, n)
+    never = [name for name, column in zip(problem.names, z.T, strict=True) if np.isnan(column).any()]
     if never:
         raise ValueError(f"calibrate: nearly all draws from the prior of {', '.join(never)} lie outside its bounds.")
-    return jnp.take_along_axis(z, jnp.argmax(inside, axis=0)[None], axis=0)[0]
-
-
-_TRIES = 50
+    return jnp.asarray(z)

@@ -1,9 +1,11 @@
 """Simulation-based calibration: a right model passes, wrong ones are found out and described; bad input."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import calibrate, Normal, Observed, Parameter, Problem
+from kinax.solvers import calibrate, LatinHypercube, Normal, Observed, Parameter, Problem
+from kinax.solvers._fit import prior_draws
 
 X = np.stack([np.ones(6), np.linspace(-1, 1, 6)], axis=1)
 PARAMETERS = [Parameter(lambda m: m["b"], name="b", prior=Normal(0.0, 2.0))]
@@ -29,6 +31,14 @@ def test_right_and_wrong_models():
     assert not wide.is_calibrated and "too wide" in str(wide)
     shifted = calibrate(problem(), truth=problem(shift=0.4), **kind)
     assert "posterior lies too high" in str(shifted)
+
+
+def test_draws_from_priors_lie_inside_the_bounds_not_on_them():
+    cut = [Parameter(lambda m: m["b"], name="b", prior=Normal(0.0, 2.0), bounds=(-0.1, None))]
+    draws = prior_draws(problem(parameters=cut), jax.random.key(0), 100)
+    assert draws.shape == (100, 2) and (draws > -0.1).all()
+    points = LatinHypercube(41).points(problem(parameters=cut), jax.random.key(0))
+    assert points.shape == (41, 2) and (points > -0.1).all()
 
 
 def test_bad_input():
