@@ -246,6 +246,9 @@ def test_scale_offset_and_noise_are_eliminated_as_by_least_squares():
     np.testing.assert_allclose(jax.grad(cost)(k), (cost(k + h) - cost(k - h)) / (2 * h), rtol=1e-6)
 
 
+WRONG: Any = {"transform": Log, "prior": Normal, "tied": lambda p: 2 * p["b"], "per_experiment": True}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -260,10 +263,7 @@ def test_scale_offset_and_noise_are_eliminated_as_by_least_squares():
         (lambda: Parameter(lambda m: m, name="a", scale=2.0, tied=Tied(lambda p: p["b"])), "out its scale"),
         (lambda: Parameter(lambda m: m, name="a", fixed=True, prior=Normal(0, 1)), "prior has no effect"),
         (lambda: Parameter(lambda m: m, name="a", scale=2.0, transform=Log()), "scale counts on the Identity"),
-        (lambda: Parameter(lambda m: m, name="a", transform=Log), "transform"),
-        (lambda: Parameter(lambda m: m, name="a", prior=Normal), "prior"),
-        (lambda: Parameter(lambda m: m, name="a", tied=lambda p: 2 * p["b"]), "tied"),
-        (lambda: Parameter(lambda m: m, name="a", per_experiment=True), "per_experiment"),
+        *[(lambda k=k: Parameter(lambda m: m, name="a", **{k: WRONG[k]}), k) for k in WRONG],
         (lambda: Experiments({1: 0.5, "1": 0.6}), "differ as text"),
         (lambda: decay(data={"y": jnp.asarray(Y), "used": {1, 2}}), r"data\['used'\] is a set"),
     ],
@@ -327,7 +327,9 @@ def test_a_prior_reaches_to_the_ends_of_its_support_in_every_coordinate(prior):
 
 def test_a_cost_that_is_not_finite_is_a_failure():
     class Cut(AbstractDistribution):  # a support that is wider than where its density is finite
-        support = (-jnp.asarray(jnp.inf), jnp.asarray(jnp.inf))
+        @property
+        def support(self):
+            return -jnp.asarray(jnp.inf), jnp.asarray(jnp.inf)
 
         def log_density(self, x):
             return jnp.where(x > 2, -jnp.inf, 0.0)
@@ -359,7 +361,8 @@ def test_labels_are_unique_and_know_their_units():
     model = {"a": jnp.ones(2), "b": jnp.asarray(1.0), "c": jnp.asarray(0.5)}
     residuals = lambda m, d: m["a"][0] * T + m["b"] + m["c"] - d
     vector = Parameter(lambda m: m["a"], name="a", bounds=(np.array([0, -np.inf]), np.array([np.inf, 5])))
-    for more in ({}, {"fixed": True}, {"tied": Tied(lambda p: p["a"][0])}):
+    kinds: list[dict[str, Any]] = [{}, {"fixed": True}, {"tied": Tied(lambda p: p["a"][0])}]
+    for more in kinds:
         with pytest.raises(ValueError, match=r"Two numbers are called a\[0\]"):
             Problem(model, residuals, Y, parameters=[vector, Parameter(lambda m: m["b"], name="a[0]", **more)])
     fixed = Parameter(lambda m: m["b"], name="k[1]", unit="1/s", fixed=True)
