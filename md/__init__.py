@@ -1,1 +1,62 @@
 """kinax.md: molecular dynamics."""
+
+from ._dynamics import (
+    AbstractDynamics as AbstractDynamics,
+    Dynamics as Dynamics,
+    Langevin as Langevin,
+    VelocityVerlet as VelocityVerlet,
+    Yoshida4 as Yoshida4,
+    Yoshida6 as Yoshida6,
+)
+from ._lattice import diamond as diamond, fcc as fcc, simple_cubic as simple_cubic
+from ._measure import (
+    energy as energy,
+    forces as forces,
+    pressure as pressure,
+    stress as stress,
+    tail_energy as tail_energy,
+    tail_pressure as tail_pressure,
+    virial as virial,
+)
+from ._neighbors import (
+    AbstractNeighbors as AbstractNeighbors,
+    AllPairs as AllPairs,
+    neighbor_list as neighbor_list,
+    NeighborList as NeighborList,
+)
+from ._pair import (
+    AbstractCurve as AbstractCurve,
+    AbstractCutoff as AbstractCutoff,
+    AbstractMixing as AbstractMixing,
+    AbstractPair as AbstractPair,
+    Buckingham as Buckingham,
+    CHARMMSwitch as CHARMMSwitch,
+    DampedCoulomb as DampedCoulomb,
+    ForceShifted as ForceShifted,
+    Gaussian as Gaussian,
+    Geometric as Geometric,
+    HOOMDSwitch as HOOMDSwitch,
+    LennardJones as LennardJones,
+    LorentzBerthelot as LorentzBerthelot,
+    Mie as Mie,
+    Morse as Morse,
+    OpenMMSwitch as OpenMMSwitch,
+    Shifted as Shifted,
+    SoftSphere as SoftSphere,
+    Spline as Spline,
+    Truncated as Truncated,
+    WCA as WCA,
+    Yukawa as Yukawa,
+)
+from ._potential import (
+    AbstractPotential as AbstractPotential,
+    External as External,
+    ManyBody as ManyBody,
+)
+from ._space import (
+    AbstractSpace as AbstractSpace,
+    Free as Free,
+    Periodic as Periodic,
+    Triclinic as Triclinic,
+)
+from ._system import draw_velocities as draw_velocities, System as System

@@ -97,7 +97,6 @@ from ._report import Plots as Plots
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout
 from ._search import (
-    AbstractDivisible as AbstractDivisible,
     AbstractMethod as AbstractMethod,
     AbstractObjective as AbstractObjective,
     Evaluation as Evaluation,
@@ -110,7 +109,7 @@ from ._search import (
     SearchState as SearchState,
     Standing as Standing,
 )
-from ._simulator import AbstractSimulator as AbstractSimulator
+from ._simulator import AbstractMaintained as AbstractMaintained, AbstractSimulator as AbstractSimulator
 from ._solution import Solution as Solution, TimeState as TimeState
 from ._stall import StallGuard as StallGuard
 from ._times import pad_times as pad_times

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from ._simulator import AbstractMaintained
 from ._types import State
 
 _FEW = 4  # saves
@@ -54,6 +55,10 @@ def scan_in_chunks(
     """
     every = recording.save_every
     chunk = max(1, min(chunk, recording.tick_every))
+    if isinstance(simulator, AbstractMaintained):
+        upkeep = max(1, simulator.every(state))
+        run = _saves_in_blocks if every <= upkeep else _blocks_in_saves
+        return run(simulator, state, recording, (upkeep, chunk), wrap)
     step = lambda s: (simulator(s), None)
 
     if every <= chunk:
@@ -74,6 +79,50 @@ def scan_in_chunks(
         return s, recording.observe(s)
 
     return jax.lax.scan(save_after_chunks, state, jnp.arange(recording.saves))
+
+
+def _saves_in_blocks(simulator, state, recording, sizes, wrap):
+    """Blocks of a refresh and several saves."""
+    upkeep, chunk = sizes
+    every = recording.save_every
+    per_block = min(recording.saves, upkeep // every)
+    whole, rest = divmod(recording.saves, per_block)
+
+    def save(s, _):
+        s, _ = jax.lax.scan(lambda s, _: (simulator(s), None), s, length=every)
+        return s, recording.observe(s)
+
+    block = lambda saves: lambda s: jax.lax.scan(save, simulator.refresh(s), length=saves)
+    steps = per_block * every
+    report = lambda before, after: recording.report(before * steps, after * steps)
+    state, out = _chunked(block(per_block), state, whole, max(1, chunk // steps), wrap, report)
+    out = jax.tree.map(lambda x: x.reshape(whole * per_block, *x.shape[2:]), out)
+    if rest:
+        state, more = wrap(block(rest))(state)
+        recording.report(jnp.asarray(whole * steps), jnp.asarray(recording.steps))
+        out = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), out, more)
+    return state, out
+
+
+def _blocks_in_saves(simulator, state, recording, sizes, wrap):
+    """Saves of several blocks, each a refresh and some steps."""
+    upkeep, chunk = sizes
+    every = recording.save_every
+    steps = -(-every // -(-every // upkeep))  # as few blocks as the upkeep allows, of almost one size
+    whole, rest = divmod(every, steps)
+
+    def block(steps):
+        return lambda s: jax.lax.scan(lambda s, _: (simulator(s), None), simulator.refresh(s), length=steps)
+
+    def save(s, k):
+        report = lambda before, after: recording.report(k * every + before * steps, k * every + after * steps)
+        s, _ = _chunked(block(steps), s, whole, max(1, chunk // steps), wrap, report)
+        if rest:
+            s, _ = wrap(block(rest))(s)
+            recording.report(k * every + whole * steps, (k + 1) * every)
+        return s, recording.observe(s)
+
+    return jax.lax.scan(save, state, jnp.arange(recording.saves))
 
 
 def _chunked(body, state, length, size, wrap, report):

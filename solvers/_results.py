@@ -33,3 +33,14 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "derivative is wrong (try `check_gradient`), the cost is noisy (tighten the tolerances of the simulation), it "
         "has a kink or a region of failures next to the point reached, or the fit is already exact to rounding."
     )
+    capacity_exceeded = (
+        "An array with a fixed size was too small (a neighbor list, say), so that what followed is wrong. Called "
+        "outside jit, vmap and grad, `rollout` enlarges it and repeats the segment; inside, first run some steps "
+        "outside and start from its `solution.state`, or enlarge it with `simulator.grow`."
+    )
+    refresh_too_late = (
+        "Something moved farther between two refreshes than its margin allows (atoms farther than half the skin of "
+        "their neighbor list), so that what followed is wrong. Called outside jit, vmap and grad, `rollout` refreshes "
+        "more often and repeats the segment. If that has not helped, the step is too large for the dynamics: reduce "
+        "`dt`; or the margin is zero."
+    )

@@ -1,5 +1,6 @@
 """`rollout`: apply a simulator n times."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,13 @@ from ._adjoint import AbstractAdjoint, Checkpointed
 from ._loop import Recording
 from ._progress import ticker
 from ._results import RESULTS
-from ._simulator import AbstractSimulator
+from ._simulator import AbstractMaintained, AbstractSimulator
 from ._solution import finish, Solution
 from ._tree import all_finite, difference, is_concrete, is_float, leaf_name, refuse_nonfinite
 from ._types import State, strong
 
+_LOG = logging.getLogger(__name__)
+_SEGMENTS, _SEGMENT = 16, 1000  # at most so many, of at least so many steps
 _TICKS = 50  # per run: a host callback costs tens of microseconds
 
 
@@ -56,17 +59,70 @@ def rollout(
     _refuse_other_than_arrays(state)
     refuse_nonfinite(state, "state")
     tick = ticker(n) if progress else None
-    last, ys, result = _run(simulator, state, n, save_every, observe, adjoint, tick)
+    stats = {"num_steps": np.asarray(n)}
+    if isinstance(simulator, AbstractMaintained):
+        _check_upkeep(adjoint)
+        observe = simulator.view if observe is None else observe
+        how = (save_every, observe, adjoint, tick)
+        last, ys, result, stats["num_repeats"] = _run_maintained(simulator, state, n, how)
+    else:
+        last, ys, result = _run(simulator, state, n, save_every, observe, adjoint, tick)
     # What follows is not worth compiling: it would add a third to the first call of a small simulator.
-    if throw and is_concrete(last):
-        finite = all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(last) if is_float(x))
+    seen = simulator.view(last) if isinstance(simulator, AbstractMaintained) else last
+    if throw and is_concrete(seen):
+        finite = all(np.isfinite(np.asarray(x)).all() for x in jax.tree.leaves(seen) if is_float(x))
         result = result if finite else RESULTS.nonfinite_state
     else:
-        result = RESULTS.where(all_finite(last), result, RESULTS.nonfinite_state)
-    solution = Solution(
-        ts=_times(simulator, n, save_every), ys=ys, state=last, stats={"num_steps": np.asarray(n)}, result=result
-    )
+        result = RESULTS.where(all_finite(seen), result, RESULTS.nonfinite_state)
+    solution = Solution(ts=_times(simulator, n, save_every), ys=ys, state=last, stats=stats, result=result)
     return finish(solution, throw)
+
+
+def _run_maintained(simulator: Any, state: Any, n: int, how: tuple[Any, ...]) -> tuple[Any, PyTree, RESULTS, Any]:
+    """In segments, each repeated until it is right; in one piece if traced. Last state, saves, verdict, repetitions."""
+    save_every, _, _, tick = how
+    if not is_concrete((simulator, state)):
+        last, ys, result = _run(simulator, state, n, *how)
+        return last, ys, _verdict(simulator, last, result), np.asarray(0)
+    saves = n // save_every
+    # few segments, because a last one of another length is compiled on its own; one, if a bar counts its steps
+    per_segment = saves if tick is not None else -(-saves // max(1, min(_SEGMENTS, n // _SEGMENT)))
+    parts, repeats = [], 0
+    while True:
+        now = min(saves, per_segment)
+        last, ys, result = _run(simulator, state, now * save_every, *how)
+        result = _verdict(simulator, last, result)
+        if result != RESULTS.successful:
+            larger = simulator.grow(state, last)
+            if larger is not None:
+                if repeats == 0:
+                    _LOG.warning("rollout: repeating a segment of %d steps. %s", now * save_every, RESULTS[result])
+                state, repeats = larger, repeats + 1
+                continue
+        parts.append(ys)
+        state, saves = last, saves - now
+        if saves == 0 or result != RESULTS.successful:
+            break
+    return last, _padded(parts, n // save_every), result, np.asarray(repeats)
+
+
+def _verdict(simulator: Any, last: Any, result: RESULTS) -> RESULTS:
+    found = simulator.verify(last)
+    return RESULTS.where(found == RESULTS.successful, result, found)
+
+
+def _padded(parts: list[PyTree], saves: int) -> PyTree:
+    """The segments' saves in one, the last one repeated in place of those that a failure has cost."""
+    if len(parts) == 1 and len(jax.tree.leaves(parts[0])) and jax.tree.leaves(parts[0])[0].shape[0] == saves:
+        return parts[0]
+    whole = jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
+    more = lambda x: saves - x.shape[0]
+    return jax.tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[-1:], more(x), axis=0)]) if more(x) else x, whole)
+
+
+def _check_upkeep(adjoint: AbstractAdjoint) -> None:
+    if isinstance(adjoint, Checkpointed) and adjoint.checkpoints is not None:
+        raise ValueError("A simulator with upkeep (neighbor lists) needs Checkpointed() without a number.")
 
 
 def _times(simulator: Callable[[State], State], n: int, save_every: int) -> Array:

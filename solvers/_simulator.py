@@ -1,10 +1,11 @@
 """The contract of layer 1: a simulator is a callable PyTree that advances a state by one step."""
 
 import abc
-from typing import Generic
+from typing import Any, Generic
 
 import equinox as eqx
 
+from ._results import RESULTS
 from ._types import AbstractVar, Scalar, State
 
 
@@ -21,3 +22,33 @@ class AbstractSimulator(eqx.Module, Generic[State]):
     @abc.abstractmethod
     def __call__(self, state: State) -> State:
         """Advance `state` by `dt`; the result has the same structure, shapes and dtypes."""
+
+
+class AbstractMaintained(AbstractSimulator[State]):
+    r"""A simulator with work that is due every few steps, and with arrays whose sizes may prove too small.
+
+    `rollout` calls `refresh` at its start and then at least every `every(state)` steps, without a condition in each
+    step; the state keeps account of whether that was enough, and `verify` reads it at the end. Called with known
+    values, `rollout` runs in segments, and repeats one that failed from a state made by `grow`; traced (under `jit`,
+    `vmap`, `grad`) it returns the verdict as the `result`, and raises it unless `throw=False`.
+    """
+
+    @abc.abstractmethod
+    def every(self, state: State) -> int:
+        """At most so many steps may lie between two refreshes; a part of the state's static structure."""
+
+    @abc.abstractmethod
+    def refresh(self, state: State) -> State:
+        """The same physical state, its lists made anew."""
+
+    @abc.abstractmethod
+    def verify(self, state: State) -> RESULTS:
+        """Whether all steps up to this state were right, as far as lists and sizes are concerned."""
+
+    @abc.abstractmethod
+    def grow(self, state: State, failed: State) -> State | None:
+        """`state`, a segment's start, with what `failed`, its end, lacked; on the host; None if nothing would help."""
+
+    @abc.abstractmethod
+    def view(self, state: State) -> Any:
+        """What of a state to save when `observe` is not given: the physics, not the lists."""

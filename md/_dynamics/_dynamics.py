@@ -1,0 +1,133 @@
+"""What every integrator shares: its state, its neighbor list, its forces."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, PRNGKeyArray
+
+from ...solvers import AbstractMaintained, RESULTS
+from .._measure import check_species
+from .._neighbors import AbstractNeighbors, AllPairs, neighbor_list
+from .._potential import AbstractPotential
+from .._system import System
+
+_MOST, _AT_REST = 100, 10  # steps between refreshes: at most, and where nothing moves yet
+
+
+class Dynamics(eqx.Module):
+    """What a step needs: the system, the force on each atom (n, 3), the neighbors, and what the integrator carries.
+
+    `control` is the integrator's own (a key, the chain of a thermostat, ...). Made by `integrator.start(system)`.
+    """
+
+    system: System
+    force: Array
+    neighbors: AbstractNeighbors
+    control: Any
+    every: int = eqx.field(static=True)
+
+
+class AbstractDynamics(AbstractMaintained[Dynamics]):
+    """An integrator: a simulator whose state is a `Dynamics`.
+
+    To add one, write `__call__` (call `moved` wherever positions, or the box, have changed and the force is needed
+    next), `initial_control` and `conserved`; `dt` [time] and `potential` are fields.
+    """
+
+    potential: eqx.AbstractVar[AbstractPotential]
+
+    @abc.abstractmethod
+    def initial_control(self, system: System, key: PRNGKeyArray | None) -> Any:
+        """What the integrator carries at the start; a ValueError if it needs a key and there is none."""
+
+    @abc.abstractmethod
+    def conserved(self, state: Dynamics) -> Array:
+        """What exact motion would keep constant [energy]."""
+
+    def start(
+        self,
+        system: System,
+        *,
+        key: PRNGKeyArray | None = None,
+        neighbors: AbstractNeighbors | None = None,
+        skin: float | None = None,
+        every: int | None = None,
+    ) -> Dynamics:
+        """The state to run from; call it outside `jit`, unless `neighbors` are given.
+
+        - `skin`, `every`: the margin of the neighbor list [length] and the steps between its refreshes. Not given,
+          the list reaches a fifth farther than the potential, and is refreshed before the fastest atom could use that
+          up; `rollout` corrects what proves wrong.
+        """
+        check_species(self.potential, system)
+        reach = self.potential.reach
+        if neighbors is None:
+            neighbors = neighbor_list(system, float(reach) or 1.0, skin=skin)
+        if every is None:
+            every = _steps_between(system, neighbors, reach, self.dt)
+        if not (isinstance(every, int) and every >= 1):
+            raise ValueError(f"every must be a whole number of steps of at least 1, not {every!r}.")
+        neighbors = neighbors.watch(system.space, system.position)
+        force = self.potential.force(system, neighbors)
+        return Dynamics(system, force, neighbors, self.initial_control(system, key), every)
+
+    def moved(self, state: Dynamics, system: System) -> Dynamics:
+        """The state after atoms (or the box) have moved: the list's account of it, and the force there."""
+        neighbors = state.neighbors.watch(system.space, system.position)
+        force = self.potential.force(system, neighbors)
+        return Dynamics(system, force, neighbors, state.control, state.every)
+
+    def potential_energy(self, state: Dynamics) -> Array:
+        """Potential energy of the state."""
+        return self.potential.total(state.system, state.neighbors)
+
+    def every(self, state: Dynamics) -> int:
+        """As the state has it."""
+        return state.every
+
+    def refresh(self, state: Dynamics) -> Dynamics:
+        """Atoms back into the box, and a list of where they are now."""
+        system = state.system.wrapped()
+        return Dynamics(system, state.force, state.neighbors.refresh(system), state.control, state.every)
+
+    def verify(self, state: Dynamics) -> RESULTS:
+        """Whether the neighbors were all there at every step."""
+        standing = state.neighbors.fault(self.potential.reach)
+        late = RESULTS.where(standing.moved, RESULTS.refresh_too_late, RESULTS.successful)
+        return RESULTS.where(standing.full, RESULTS.capacity_exceeded, late)
+
+    def grow(self, state: Dynamics, failed: Dynamics) -> Dynamics | None:
+        """More room in the list, or a refresh after fewer steps, as many as the motion that was met allows."""
+        reach = float(self.potential.reach)
+        standing = failed.neighbors.fault(reach)
+        neighbors, every = state.neighbors, state.every
+        if bool(standing.full):
+            neighbors = neighbors.grown(state.system, failed.neighbors, reach)
+        elif every == 1:
+            return None
+        else:
+            margin = float(neighbors.cutoff) - reach
+            used = float(neighbors.cutoff) - float(failed.neighbors.slack)
+            share = margin / used if np.isfinite(used) else 0.5
+            every = max(1, min(every - 1, int(0.9 * share * every)))
+        neighbors = neighbors.watch(state.system.space, state.system.position)
+        return Dynamics(state.system, state.force, neighbors, state.control, every)
+
+    def view(self, state: Dynamics) -> System:
+        """The system."""
+        return state.system
+
+
+def _steps_between(system: System, neighbors: AbstractNeighbors, reach: Any, dt: Any) -> int:
+    """After how many steps the fastest atom, flying straight, has used up half the skin."""
+    if isinstance(neighbors, AllPairs):
+        return _MOST
+    if isinstance(system.velocity, Tracer) or isinstance(reach, Tracer) or isinstance(dt, Tracer):
+        return _AT_REST
+    fastest = float(jnp.sqrt(jnp.max(jnp.sum(system.velocity**2, axis=1)))) * float(dt)
+    margin = float(neighbors.cutoff) - float(reach)
+    return int(np.clip(margin / 2 / fastest, 1, _MOST)) if fastest > 0 else _AT_REST

@@ -1,0 +1,200 @@
+"""Neighbor lists with a skin, for many atoms."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.spatial import KDTree
+
+from .._space import inverse, times
+from ._build import BINS, COLUMNS, compact, covers, images_near, places_of, sort_into_cells, windows
+from ._neighbors import AbstractNeighbors, OfPairs, Standing, sum_slots
+
+_CHUNK = 4
+_SPARE = 1.1  # room beyond what the configuration at hand needs
+_NEVER = 2**30  # more images than there is ever room for: the cells themselves must be made anew
+
+
+class NeighborList(AbstractNeighbors):
+    r"""For each atom the atoms, and images of atoms, within `cutoff` = reach + skin; right until the skin is used up.
+
+    A full list: j is with i, and i with j. Images stand beside the atoms in one sorted order of e places, of which
+    `index` (k, n) holds numbers, padded with e: column c belongs to the atom `owner[home[c]]`, and a place is
+    `position[owner] + shift @ cell`. So any box is right, also one smaller than the cutoff, and the loops over pairs
+    need no minimum image.
+    """
+
+    cutoff: Any
+    index: Any
+    home: Any
+    inverse: Any
+    owner: Any
+    shift: Any
+    reference: Any
+    cell: Any
+    slack: Any
+    found: Any  # the most neighbors of an atom that were met since then
+    images: Any  # the most images along each axis
+    room: tuple[int, int, int] = eqx.field(static=True)
+    layers: tuple[int, int, int] = eqx.field(static=True)
+    cells: tuple[int, int, int] = eqx.field(static=True)
+
+    @staticmethod
+    def make(system: Any, cutoff: Any, *, slots: int = 0) -> "NeighborList":
+        """A list of this configuration, whose values are known, with at least so many slots."""
+        cutoff = float(jnp.asarray(cutoff, system.position.dtype))
+        room, layers, found = _count(system, cutoff)
+        sizes = tuple(int(r * _SPARE) + 16 * (r > 0) for r in room), layers, _cells(system, cutoff)
+        blank = _blank(system, jnp.asarray(cutoff, system.position.dtype), max(slots, _slots(found)), sizes)
+        return _refresh(blank, system)
+
+    def refresh(self, system: Any) -> "NeighborList":
+        """The list of this configuration."""
+        space, position = jax.lax.stop_gradient((system.space, system.position))
+        n = position.shape[0]
+        images = images_near(space, position, self.cutoff, self.room, self.layers)
+        owner = jnp.maximum(images.owner, 0)
+        place = position[owner] + times(images.shift.astype(position.dtype), space.cell)
+        grid = sort_into_cells(place, images.owner >= 0, self.cells)
+        home = places_of(grid.order < n, n)
+        start, stop = windows(grid, grid.place[home], self.cutoff, self.cells)
+        index, found = compact(grid, start, stop, home, self.cutoff, self.index.shape[0])
+        inverse = jnp.zeros(n, jnp.int32).at[grid.order[home]].set(jnp.arange(n, dtype=jnp.int32), unique_indices=True)
+        last = lambda x: jnp.concatenate([x, jnp.zeros((1, *x.shape[1:]), x.dtype)])
+        needed = jnp.where(covers(grid, self.cutoff, self.cells), images.needed, _NEVER)
+        return NeighborList(
+            cutoff=self.cutoff,
+            index=index,
+            home=home,
+            inverse=inverse,
+            owner=last(owner[grid.order]),
+            shift=last(images.shift[grid.order]),
+            reference=position,
+            cell=space.cell,
+            slack=jnp.minimum(self.slack, self.cutoff),
+            found=jnp.maximum(self.found, jnp.max(found)),
+            images=jnp.maximum(self.images, needed),
+            room=self.room,
+            layers=self.layers,
+            cells=self.cells,
+        )
+
+    def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any) -> tuple[Any, ...]:
+        """Gathers a few slots of all atoms at a time."""
+        place = self._places(space, position)
+        kind = species[self.owner]
+        here = tuple(x[self.home] for x in place)
+        kind_here = kind[self.home]
+
+        def body(index):
+            d = tuple(a[None, :] - _pick(x, index) for a, x in zip(here, place, strict=True))
+            a = jnp.broadcast_to(kind_here[None, :], index.shape)
+            terms = of_pairs(d, a, _pick(kind, index), index < self.owner.size - 1)
+            return tuple(jnp.sum(x, axis=0) for x in terms)
+
+        return tuple(x[self.inverse] for x in sum_slots(body, self.index, chunk=_CHUNK))
+
+    def vectors(self, system: Any) -> tuple[Any, Any, Any]:
+        """Gathered, atoms in the order of the system."""
+        place = jnp.stack(self._places(system.space, system.position), axis=1)
+        index = self.index[:, self.inverse].T
+        vectors = _pick(place, index) - place[self.home[self.inverse]][:, None, :]
+        return vectors, system.species[_pick(self.owner, index)], index < self.owner.size - 1
+
+    def neighbors(self) -> tuple[Any, Any, Any]:
+        """Numbers of the neighbors (n, k), padded with n, their images (n, k, 3) relative to the atom, and presence."""
+        index = self.index[:, self.inverse].T
+        present = index < self.owner.size - 1
+        own = self.shift[self.home[self.inverse]][:, None, :]
+        return jnp.where(present, _pick(self.owner, index), self.home.size), _pick(self.shift, index) - own, present
+
+    def watch(self, space: Any, position: Any) -> "NeighborList":
+        """Notes how far any atom is from where the cell's strain alone would have taken it."""
+        space, position = jax.lax.stop_gradient((space, position))
+        strain = times(inverse(self.cell), space.cell) - jnp.eye(3, dtype=position.dtype)
+        moved = position - self.reference - times(self.reference, strain)
+        farthest = jnp.sqrt(jnp.max(jnp.sum(moved**2, axis=1)))
+        stretch = 1 - jnp.sqrt(jnp.sum(strain**2))
+        return eqx.tree_at(lambda s: s.slack, self, jnp.minimum(self.slack, self.cutoff * stretch - 2 * farthest))
+
+    def fault(self, reach: Any) -> Standing:
+        """More neighbors or images than there was room for, or atoms that moved farther than the skin allows."""
+        full = (self.found > self.index.shape[0]) | jnp.any(self.images > jnp.asarray(self.room, jnp.int32))
+        return Standing(full=full, moved=~(self.slack >= jnp.asarray(reach, self.slack.dtype)))
+
+    def grown(self, system: Any, failed: AbstractNeighbors, reach: Any) -> "NeighborList":
+        """As many slots as were needed, a tenth more, and cells and images for this box."""
+        assert isinstance(failed, NeighborList)
+        slots = self.index.shape[0]
+        if int(failed.found) > slots:
+            slots = _slots(failed.found)
+        return NeighborList.make(system, self.cutoff, slots=slots)
+
+    def _places(self, space: Any, position: Any) -> tuple[Any, Any, Any]:
+        cell, shift = space.cell, self.shift.astype(position.dtype)
+        along = lambda k: sum(shift[:, m] * cell[m, k] for m in range(3))
+        return tuple(position[:, k][self.owner] + along(k) for k in range(3))  # pyright: ignore[reportReturnType]
+
+
+_refresh = eqx.filter_jit(NeighborList.refresh)
+
+
+def _pick(x: Any, index: Any) -> Any:
+    return x.at[index].get(mode="promise_in_bounds")
+
+
+def _slots(found: Any) -> int:
+    """So many slots, a tenth more, in whole chunks."""
+    return -(-int(int(found) * _SPARE + 2) // _CHUNK) * _CHUNK
+
+
+def _count(system: Any, cutoff: float) -> tuple[Any, Any, int]:
+    """How many images are near along each axis, from how many cells away, and the most neighbors of an atom."""
+    cell, widths = np.asarray(system.space.cell, float), np.asarray(system.space.widths, float)
+    inside = np.asarray(system.space.wrap(system.position)[0], float)
+    layers = tuple(0 if np.isinf(w) else int(np.floor(cutoff / w)) + 1 for w in widths)
+    along, room = inside @ np.linalg.inv(cell), []
+    for axis, layer in enumerate(layers):
+        unit, margin = np.eye(3)[axis], cutoff / widths[axis] + 1e-6
+        copies = [along] if layer == 0 else [along + s * unit for s in range(-layer, layer + 1) if s]
+        copies = np.concatenate([c[(c[:, axis] >= -margin) & (c[:, axis] <= 1 + margin)] for c in copies])
+        room.append(len(copies) if layer else 0)
+        along = np.concatenate([along, copies]) if layer else along
+    near = KDTree(along @ cell).query_ball_point(inside, cutoff * (1 + 1e-6), return_length=True)
+    return tuple(room), layers, int(np.max(near)) - 1
+
+
+def _cells(system: Any, cutoff: float) -> tuple[int, int, int]:
+    """Into how many fine cells to sort; the columns a few per cent too wide, so that the box may shrink a little."""
+    space = system.space
+    margin = np.nan_to_num(cutoff / np.asarray(space.widths))  # of an open axis 0
+    extent = np.ptp(np.asarray(space.wrap(system.position)[0]), axis=0) + 2 * np.abs(np.asarray(space.cell)).T @ margin
+    cells = np.maximum(1, extent / (1.05 * cutoff) * np.array([COLUMNS, COLUMNS, BINS]))
+    most = 4.0 * system.position.shape[0] + 4096  # in a thin gas, not many more cells than atoms
+    x, y, z = np.maximum(1, cells * min(1, most / np.prod(cells)) ** (1 / 3)).astype(int)
+    return int(x), int(y), int(z)
+
+
+def _blank(system: Any, cutoff: Any, slots: int, sizes: tuple[Any, Any, Any]) -> NeighborList:
+    room, layers, cells = sizes
+    n = system.position.shape[0]
+    whole = lambda *shape: jnp.zeros(shape, jnp.int32)
+    places = n + sum(room) + 1
+    return NeighborList(
+        cutoff=cutoff,
+        index=whole(slots, n),
+        home=whole(n),
+        inverse=whole(n),
+        owner=whole(places),
+        shift=whole(places, 3),
+        reference=system.position,
+        cell=system.space.cell,
+        slack=cutoff,
+        found=whole(),
+        images=whole(3),
+        room=room,
+        layers=layers,
+        cells=cells,
+    )

@@ -1,0 +1,25 @@
+"""Potentials that are sums over pairs."""
+
+from ._cutoff import (
+    AbstractCutoff as AbstractCutoff,
+    CHARMMSwitch as CHARMMSwitch,
+    ForceShifted as ForceShifted,
+    HOOMDSwitch as HOOMDSwitch,
+    OpenMMSwitch as OpenMMSwitch,
+    Shifted as Shifted,
+    Truncated as Truncated,
+)
+from ._mixing import AbstractMixing as AbstractMixing, Geometric as Geometric, LorentzBerthelot as LorentzBerthelot
+from ._pair import AbstractCurve as AbstractCurve, AbstractPair as AbstractPair, count_species as count_species
+from ._potentials import (
+    Buckingham as Buckingham,
+    DampedCoulomb as DampedCoulomb,
+    Gaussian as Gaussian,
+    LennardJones as LennardJones,
+    Mie as Mie,
+    Morse as Morse,
+    SoftSphere as SoftSphere,
+    Spline as Spline,
+    WCA as WCA,
+    Yukawa as Yukawa,
+)

@@ -1,0 +1,135 @@
+"""The state of the atoms."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, PRNGKeyArray
+
+from ._space import AbstractSpace, times
+
+
+class System(eqx.Module):
+    """Atoms in a space. No unit is assumed: length, mass and energy are yours, time is length (mass/energy)^(1/2).
+
+    - `position` (n, 3), `velocity` (n, 3; default 0), `mass` (n,) or a number for all (default 1).
+    - `species` (n,) int: which row of a potential's tables an atom uses (default 0).
+    - `space`: `Free`, `Periodic` or `Triclinic`.
+    - `image` (n, 3) int: the boxes an atom has crossed; `unwrapped` is position + image @ cell.
+
+    All floats get the dtype of `position`. Raises ValueError for wrong shapes, NaN, masses that are not positive.
+    """
+
+    position: Any
+    space: AbstractSpace
+    velocity: Any
+    mass: Any
+    species: Any
+    image: Any
+
+    def __init__(
+        self,
+        position: Any,
+        space: AbstractSpace,
+        *,
+        velocity: Any = None,
+        mass: Any = 1.0,
+        species: Any = 0,
+        image: Any = None,
+    ) -> None:
+        self.position = jnp.asarray(position)
+        if self.position.ndim != 2 or self.position.shape[1] != 3:
+            raise ValueError(f"System.position has shape {self.position.shape}, expected (n, 3).")
+        if not jnp.issubdtype(self.position.dtype, jnp.floating):
+            self.position = self.position.astype(jnp.result_type(float))
+        n, dtype = self.position.shape[0], self.position.dtype
+        if not isinstance(space, AbstractSpace):
+            raise ValueError(f"System.space must be Free(), Periodic(...) or Triclinic(...), not {space!r}.")
+        self.space = jax.tree.map(lambda x: jnp.asarray(x, dtype), space)
+        self.velocity = _filled("velocity", 0.0 if velocity is None else velocity, (n, 3), dtype)
+        self.mass = _filled("mass", mass, (n,), dtype)
+        self.species = _filled("species", _whole("species", species), (n,), jnp.int32)
+        self.image = _filled("image", _whole("image", 0 if image is None else image), (n, 3), jnp.int32)
+        _check(self)
+
+    @property
+    def unwrapped(self) -> Array:
+        """Positions (n, 3) that follow each atom across the borders of the box."""
+        return self.position + times(self.image.astype(self.position.dtype), self.space.cell)
+
+    @property
+    def momentum(self) -> Array:
+        """Total momentum (3,)."""
+        return self.mass @ self.velocity
+
+    @property
+    def kinetic_energy(self) -> Array:
+        r"""$\sum_i m_i v_i^2 / 2$ [energy]."""
+        return jnp.sum(self.mass * jnp.sum(self.velocity**2, axis=1)) / 2
+
+    def temperature(self, *, constraints: int = 3) -> Array:
+        r"""$kT = 2 E_k / (3n - c)$ [energy]; `constraints` $c$ is 3 where total momentum is conserved, else 0."""
+        return 2 * self.kinetic_energy / (self.position.size - constraints)
+
+    def replace(self, *, position: Any = None, velocity: Any = None, space: Any = None, image: Any = None) -> "System":
+        """The system with some of what moves exchanged, unchecked."""
+        given = {"position": position, "velocity": velocity, "space": space, "image": image}
+        given = {name: value for name, value in given.items() if value is not None}
+        return eqx.tree_at(lambda s: [getattr(s, name) for name in given], self, list(given.values()))
+
+    def wrapped(self) -> "System":
+        """The same places with positions inside the box."""
+        position, image = self.space.wrap(self.position)
+        return self.replace(position=position, image=self.image + image)
+
+    def strained(self, strain: Any) -> "System":
+        r"""Positions and cell times $1 + \varepsilon$; velocities as they are."""
+        return self.replace(position=self.position + times(self.position, strain), space=self.space.strained(strain))
+
+
+def draw_velocities(system: System, kT: Any, *, key: PRNGKeyArray, keep_momentum: bool = False) -> System:
+    r"""The system with velocities from the Maxwell-Boltzmann distribution, each component of variance $kT/m_i$.
+
+    The total momentum is removed unless `keep_momentum`; energies are then short of three degrees of freedom, which
+    `temperature()` takes into account. `kT` [energy].
+    """
+    dtype = system.position.dtype
+    kT = jnp.asarray(kT, dtype)
+    if not isinstance(kT, Tracer) and not kT >= 0:
+        raise ValueError(f"kT must not be negative, got {kT}.")
+    velocity = jax.random.normal(key, system.position.shape, dtype) * jnp.sqrt(kT / system.mass)[:, None]
+    if not keep_momentum:
+        velocity = velocity - ((system.mass @ velocity) / jnp.sum(system.mass))[None, :]
+    return system.replace(velocity=velocity)
+
+
+def _filled(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    value = jnp.asarray(value).astype(dtype)
+    if value.shape not in ((), shape):
+        raise ValueError(f"System.{name} has shape {value.shape}, expected {shape}.")
+    return jnp.broadcast_to(value, shape)
+
+
+def _whole(name: str, value: Any) -> Array:
+    value = jnp.asarray(value)
+    if not jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(f"System.{name} must be whole numbers, not {value.dtype}.")
+    return value
+
+
+def _check(system: System) -> None:
+    for name in ("position", "velocity", "mass"):
+        value = getattr(system, name)
+        if isinstance(value, Tracer):
+            continue
+        bad = ~np.isfinite(np.asarray(value))
+        if bad.any():
+            raise ValueError(f"System.{name} is NaN or infinite for atom {np.argwhere(bad)[0][0]}.")
+    if not isinstance(system.mass, Tracer) and not (np.asarray(system.mass) > 0).all():
+        atom = int(np.argmin(np.asarray(system.mass) > 0))
+        raise ValueError(f"System.mass must be positive; atom {atom} has {system.mass[atom]}.")
+    if not isinstance(system.species, Tracer) and system.species.size and int(system.species.min()) < 0:
+        raise ValueError("System.species must not be negative: they number the rows of a potential's tables.")
