@@ -58,8 +58,9 @@ class LevenbergMarquardt(AbstractMethod):
     - A bound that is active at the optimum is met exactly, and left again when the gradient turns.
 
     The search ends where the next step would change no coordinate by more than `rtol` of its size, or would lower the
-    cost by no more than `rtol**2` of it, or by less than its rounding; that step is not evaluated. If the cost does not
-    fall although its gradient says so, the verdict is `search_stalled`, unless nothing but rounding is left of it.
+    cost by no more than `rtol**2` of it, or by less than its rounding, or where the residuals are eps times what they
+    were at the start; that step is not evaluated. If the cost does not fall although its gradient says so, the verdict
+    is `search_stalled`, unless nothing but rounding is left of it.
 
     - `rtol`: positive; the default, eps^(3/4), is as tight as the dtype allows. A cost that is computed with an error,
       by an adaptive integrator for instance, calls for a larger one.
@@ -121,7 +122,8 @@ class LevenbergMarquardt(AbstractMethod):
         converged = (move.decrement <= nothing) | (bounded & within(move.newton, rtol)) | (little & ~move.limited)
         collapsed = predicted <= nothing  # the region has shrunk to nothing; which is all right next to the minimum
         near = (move.decrement <= eps**0.5 * size) | (bounded & within(move.newton, eps**0.5))
-        over = converged | collapsed
+        perfect = size <= eps**2 * jnp.abs(memory.first)  # residuals are rounding of those at the start
+        over = converged | collapsed | perfect
         exact = size <= eps**1.25 * jnp.abs(memory.first)  # nothing but rounding is left of a perfect fit
         verdict = jnp.where(converged | near | exact, 0, code_of(RESULTS.search_stalled))
         return jax.lax.cond(

@@ -276,3 +276,11 @@ def test_vmap_and_float32():
 def test_bad_tolerance():
     with pytest.raises(ValueError, match="rtol.*positive"):
         LevenbergMarquardt(rtol=0.0)
+
+
+def test_exact_data_with_a_parameter_that_is_zero():
+    """No step is small beside a parameter that tends to zero, so the residuals must tell that the fit is over."""
+    x = jnp.arange(10.0)
+    end = search(METHOD, Residuals(lambda z, x: z[0] + z[1] * x - 2 * x, jnp.zeros(2), x), jnp.asarray([0.5, 0.7]))
+    assert end.done and end.verdict == 0 and end.num_steps < 5
+    np.testing.assert_allclose(end.z, [0.0, 2.0], atol=1e-14)
