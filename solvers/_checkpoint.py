@@ -12,12 +12,15 @@ import time
 import types
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, TypeVar
 
+import jax
 import numpy as np
 
 _FORMAT = "kinax-checkpoint-1"
+_SEGMENT_SECONDS = 0.5  # how long nothing is shown, and how late SIGTERM is heard
+_State = TypeVar("_State")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +93,20 @@ class Keeper:
 
 def write_arrays(path: str | os.PathLike[str], about: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
     """Write arrays and a JSON header; the file appears whole or not at all."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     header = np.frombuffer(json.dumps({"format": _FORMAT, "about": about}).encode(), np.uint8)
     numbered = {f"a{number:04d}": np.asarray(array) for number, array in enumerate(arrays)}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(partial, "wb") as file:
+    with written_whole(path) as file:
         np.savez(file, allow_pickle=False, header=header, **numbered)
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write to, beside `path`, whose place it takes at the end: what is there is whole at any moment."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    with open(partial, "wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
@@ -123,8 +133,34 @@ class Terminated(SystemExit):
     """Raised after SIGTERM, when everything has been saved."""
 
 
+def in_segments(
+    keeper: Keeper, state: _State, move: Callable[[_State, int], tuple[_State, int]], is_done: Callable[[_State], bool]
+) -> _State:
+    """Move a state on until it is done; save it now and then, at the end, at SIGTERM, and if moving it raises.
+
+    - `move(state, amount)`: the state after about `amount` units of work, and how many it were. The clock decides how
+      many are asked for, beginning with one, so the numbers must not depend on that. It leaves the old state alone.
+    """
+    amount = 1
+    with _termination(keeper.active) as asked:
+        while not is_done(state) and not asked.is_set():
+            keeper.save_now_and_then(jax.tree.leaves(state))
+            start = time.perf_counter()
+            try:
+                state, done = move(state, amount)
+            except BaseException:  # an interruption from the keyboard, too
+                keeper.save(jax.tree.leaves(state))
+                raise
+            pace = _SEGMENT_SECONDS / max(time.perf_counter() - start, 1e-9)
+            amount = int(np.clip(done * pace, 1, min(8 * done, 2**30)))
+        keeper.save(jax.tree.leaves(state))
+    if not is_done(state):
+        raise Terminated("Asked to terminate: all is saved in the checkpoint, run the same call again to go on.")
+    return state
+
+
 @contextlib.contextmanager
-def termination(active: bool) -> Iterator[threading.Event]:
+def _termination(active: bool) -> Iterator[threading.Event]:
     """An event that is set when the process is asked to terminate, so that it can save first."""
     asked = threading.Event()
     if not active or threading.current_thread() is not threading.main_thread():

@@ -1,9 +1,6 @@
 """Runs searches from many starts in segments, so that they can be watched, saved, interrupted and resumed."""
 
-import sys
-import time
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -11,12 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._checkpoint import Keeper, Terminated, termination
-from .._ensemble import ensemble
+from .._checkpoint import in_segments, Keeper
 from .._search import AbstractMethod, AbstractObjective, advance, SearchState
+from ._machine import Machine
 from ._progress import Reporter
-
-_SEGMENT_SECONDS = 0.5  # how long nothing is shown, and how late SIGTERM is heard
 
 
 class _Begin(eqx.Module):
@@ -41,18 +36,6 @@ class _Advance(eqx.Module):
         return advance(self.method, self.objective, state, self.num_steps, self.max_steps)
 
 
-class Machine(eqx.Module):
-    """Where and how wide searches run; the numbers depend on the width alone, and on that by rounding only."""
-
-    batch_size: int = eqx.field(static=True)
-    devices: Sequence[Any] | None = eqx.field(static=True)
-
-    def run(self, fn: Any, members: Any) -> Any:
-        """`fn` for every member, as arrays on the host."""
-        found = ensemble(fn, members, batch_size=self.batch_size, devices=self.devices)
-        return jax.tree.map(np.array, found.values)
-
-
 def search_all(
     objective: AbstractObjective,
     method: AbstractMethod,
@@ -63,36 +46,61 @@ def search_all(
     reporter: Reporter,
 ) -> SearchState:
     """The last states of the searches from all points, stacked, on the host."""
-    begin = _Begin(objective, method)
-    stored = keeper.restore()
-    if stored is None:
-        states = machine.run(begin, points)
-    else:
-        states = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(begin, points[0])), stored)
-    segment, limit = 8, jnp.asarray(max_steps, jnp.int32)
-    with termination(keeper.active) as asked:
-        try:
-            while (left := _unfinished(states, max_steps)).size:
-                start = time.perf_counter()
-                step = _Advance(objective, method, jnp.asarray(segment, jnp.int32), limit)
-                moved = machine.run(step, jax.tree.map(lambda x: x[left], states))
-                states = jax.tree.map(lambda all, some: _replaced(all, left, some), states, moved)
-                seconds = time.perf_counter() - start
-                segment = int(np.clip(segment * _SEGMENT_SECONDS / max(seconds, 1e-9), 1, min(8 * segment, 2**30)))
-                reporter.show(states.standing)
-                keeper.save_now_and_then(jax.tree.leaves(states))
-                if asked.is_set():
-                    break
-        finally:
-            if sys.exc_info()[0] in (None, KeyboardInterrupt):
-                keeper.save(jax.tree.leaves(states))
-    if asked.is_set():
-        raise Terminated("Asked to terminate: the fit is saved in its checkpoint, run the same call again to go on.")
-    return states
+    searches = _Searches(objective, method, points, max_steps, machine, reporter)
+    return in_segments(keeper, searches.first(keeper.restore()), searches.move, searches.are_done)
 
 
-def _unfinished(states: SearchState, max_steps: int) -> np.ndarray:
-    return np.flatnonzero(~states.standing.done & (states.standing.num_steps < max_steps))
+@dataclasses.dataclass(frozen=True)
+class _Searches:
+    """The searches of one fit. Their states are stacked, those that have begun, in the order of the points."""
+
+    objective: AbstractObjective
+    method: AbstractMethod
+    points: Float[Array, "n p"]
+    max_steps: int
+    machine: Machine
+    reporter: Reporter
+
+    def first(self, stored: list[np.ndarray] | None) -> SearchState:
+        """The states that were stored, or those of the first few searches."""
+        if stored is None:
+            return self._begun(slice(self.machine.lanes))
+        shape = jax.eval_shape(_Begin(self.objective, self.method), self.points[0])
+        return jax.tree.unflatten(jax.tree.structure(shape), stored)
+
+    def are_done(self, states: SearchState) -> bool:
+        """Whether all have begun and ended."""
+        return states.standing.done.size == len(self.points) and not self._left(states).size
+
+    def move(self, states: SearchState, amount: int) -> tuple[SearchState, int]:
+        """Begin about `amount` searches, or take about as many steps; always enough to keep the machine busy."""
+        begun = states.standing.done.size
+        count = max(amount // self.machine.lanes, 1) * self.machine.lanes
+        if begun < len(self.points):
+            new = self._begun(slice(begun, begun + count))
+            states, done = jax.tree.map(lambda *both: np.concatenate(both), states, new), new.standing.done.size
+        else:
+            left = self._left(states)
+            behind = np.argsort(states.standing.num_steps[left], kind="stable")[:count]
+            states, done = self._advanced(states, left[behind], max(amount // left.size, 1))
+        self.reporter.show(states.standing)
+        return states, done
+
+    def _begun(self, some: slice) -> SearchState:
+        return self.machine.run(_Begin(self.objective, self.method), self.points[some], _place)
+
+    def _advanced(self, states: SearchState, some: np.ndarray, num_steps: int) -> tuple[SearchState, int]:
+        count = lambda x: jnp.asarray(x, jnp.int32)
+        step = _Advance(self.objective, self.method, count(num_steps), count(self.max_steps))
+        moved = self.machine.run(step, jax.tree.map(lambda x: x[some], states), _place)
+        return jax.tree.map(lambda all, new: _replaced(all, some, new), states, moved), some.size * num_steps
+
+    def _left(self, states: SearchState) -> np.ndarray:
+        return np.flatnonzero(~states.standing.done & (states.standing.num_steps < self.max_steps))
+
+
+def _place(states: SearchState) -> np.ndarray:
+    return np.asarray(states.standing.z)
 
 
 def _replaced(whole: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:

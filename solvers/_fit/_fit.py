@@ -18,7 +18,8 @@ from .._results import RESULTS
 from .._search import AbstractMethod, Linearization
 from .._tree import is_concrete
 from ._covariance import information
-from ._driver import Machine, search_all
+from ._driver import search_all
+from ._machine import Machine
 from ._methods import as_method, method_digest
 from ._progress import Reporter
 from ._result import FitResult
@@ -61,15 +62,17 @@ def fit(
       SIGTERM, and the same call goes on from there, to the same bits.
     - `progress`: a bar, if it takes more than a second.
 
-    A trial point at which a simulation fails is rejected and recorded in `result.starts`; it never ends the fit.
+    A trial point at which a simulation fails is rejected and recorded in `result.starts`; it never ends the fit. That
+    takes a failure which `residuals` returns (NaN, or a result); an exception in it does end the fit.
 
     Raises ValueError or TypeError for a problem that cannot be right, a start (if it is the only one) at which the
-    simulation fails, or a checkpoint of something else; RuntimeError if no search converged and `throw`.
+    simulation fails, or a checkpoint of something else; RuntimeError if `residuals` raised at some point, or if no
+    search converged and `throw`.
     """
     problem = _as_problem(model, residuals, data, parameters, loss)
     key = jax.random.key(0) if key is None else key
     plan = _Plan(problem, as_method(method, problem), as_starts(starts), key, max_steps)
-    machine = Machine(batch_size=batch_size or 1, devices=None if devices is None else tuple(devices))
+    machine = Machine(batch_size, devices)
     result = result_of(problem, plan.run(machine, as_checkpoint(checkpoint), progress), plan.recipe)
     if throw and result.result != RESULTS.successful:
         raise RuntimeError(
@@ -88,6 +91,10 @@ class _Plan:
     starts: AbstractStarts
     key: PRNGKeyArray
     max_steps: int
+
+    def __post_init__(self):
+        if not isinstance(self.max_steps, int | np.integer) or self.max_steps < 1:
+            raise ValueError(f"max_steps must be a positive integer, not {self.max_steps!r}.")
 
     @property
     def recipe(self) -> dict[str, str]:

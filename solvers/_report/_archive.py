@@ -11,22 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from .._checkpoint import written_whole
+
 _FORMAT = "kinax-fit-1"
 _HEADER = "fit.json"
 
 
 def write_archive(path: str | os.PathLike[str], about: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write the file: `fit.json`, and a `.npy` for each array; it appears whole or not at all."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
+    with written_whole(path) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(_HEADER, json.dumps({"format": _FORMAT, **about}, indent=2, allow_nan=False))
         for name, array in arrays.items():
             content = io.BytesIO()
             np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
             file.writestr(f"{name}.npy", content.getvalue())
-    os.replace(partial, path)
 
 
 def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -5,12 +5,12 @@ import datetime
 import html
 import io
 import os
-import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TYPE_CHECKING
 
 import jax.numpy as jnp
 
+from .._checkpoint import written_whole
 from .._problem import fingerprint
 from .._table import html_table
 from ._artefact import versions
@@ -45,9 +45,8 @@ def write_report(result: "FitResult", path: str | os.PathLike[str], profiles: An
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
         f'<body><h1>Fit of {html.escape(name)}</h1><p class="lead">kinax, {now}</p>\n{body}\n</body></html>\n'
     )
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with written_whole(path) as file:
+        file.write(text.encode())
 
 
 def _sections(result: "FitResult", profiles: Any, posterior: Any) -> Iterator[str]:

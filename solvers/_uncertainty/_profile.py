@@ -11,8 +11,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float
 
-from .._ensemble import ensemble
 from .._fit import FitResult
+from .._fit._machine import Machine
 from .._problem import Problem
 from .._search import LevenbergMarquardt
 from ._profiles import Profile, Profiles
@@ -54,13 +54,16 @@ def profile(
     A walk that meets a bound, a region where the simulation fails, or no rise within reach ends there, and its end of
     the interval says so. If a walk finds a lower cost than the fit's, it warns and gives the point as `better`.
 
-    Raises ValueError for unknown names, a level outside (0, 1), and plain residuals without degrees of freedom.
+    Raises ValueError for unknown names, a level outside (0, 1), and plain residuals without degrees of freedom;
+    RuntimeError if `residuals` raised at some point.
     """
     problem = result.problem
     chosen = _chosen(problem, names)
     threshold = _threshold(result, level)
-    if num_points < 2 or not reach > 0:
-        raise ValueError(f"num_points must be at least 2 and reach positive, not {num_points} and {reach}.")
+    if num_points < 2 or max_steps < 1 or not reach > 0:
+        raise ValueError(
+            f"num_points must be at least 2, max_steps and reach positive, not {num_points}, {max_steps} and {reach}."
+        )
     lanes = _lanes(result, chosen, threshold, reach)
     walker = Walker(
         objective=problem,
@@ -72,9 +75,8 @@ def profile(
         capacity=_CAPACITY * num_points,
         max_steps=max_steps,
     )
-    width = min(batch_size, len(lanes.coordinate))
-    cost = np.ones(len(lanes.coordinate))
-    walks = ensemble(walker, lanes, cost=cost, batch_size=width, devices=devices).values
+    machine = Machine(min(batch_size, len(lanes.coordinate)), devices)
+    walks = machine.run(walker, lanes, lambda walks: walks.offset[:, 0])
     profiles = _profiles(result, chosen, walks, level, threshold)
     if profiles.better is not None:
         warnings.warn(profiles.remark(), stacklevel=2)

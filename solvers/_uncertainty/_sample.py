@@ -1,8 +1,6 @@
 """`sample`: draws from the posterior around a fit, by NUTS."""
 
 import dataclasses
-import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tqdm.auto import tqdm
 
-from .._checkpoint import as_checkpoint, Keeper, Terminated, termination
-from .._ensemble import ensemble
+from .._checkpoint import as_checkpoint, in_segments, Keeper
 from .._fit import FitResult
+from .._fit._machine import Machine
 from .._problem import digest, fingerprint
 from ._chain import Advance, Begin, blackjax, Chain, first_step
 from ._density import Density, density_of, Gaussian, gaussian_near
 from ._posterior import Posterior, posterior_of
-
-_SEGMENT_SECONDS = 0.5  # how long nothing is shown, and how late SIGTERM is heard
 
 
 def sample(
@@ -60,7 +56,8 @@ def sample(
     Sources: M. D. Hoffman and A. Gelman, JMLR 15, 1593 (2014); M. Betancourt, arXiv:1701.02434.
 
     Raises ValueError for a problem that has no posterior (plain residuals with noise of unknown size), wrong numbers,
-    a simulation that fails all around the fit, or a checkpoint of something else; ImportError without blackjax.
+    a simulation that fails all around the fit, or a checkpoint of something else; RuntimeError if `residuals` raised
+    at some point; ImportError without blackjax.
     """
     plan = Plan(num_samples=num_samples, num_warmup=num_warmup, chains=chains)
     _check(target_acceptance)
@@ -74,8 +71,7 @@ def sample(
         begin=Begin(density, near, key, length=plan.length),
         target=jnp.asarray(target_acceptance, near.mean.dtype),
         max_doublings=max_doublings,
-        batch_size=batch_size or 1,
-        devices=None if devices is None else tuple(devices),
+        machine=Machine(batch_size, devices),
     )
     with tqdm(total=plan.length, unit="draw", desc="sample", disable=not progress, delay=1.0, leave=False) as bar:
         now = run.go(Keeper(as_checkpoint(checkpoint), belongs), bar)
@@ -125,44 +121,27 @@ class _Run:
     begin: Begin
     target: Float[Array, ""]
     max_doublings: int
-    batch_size: int
-    devices: tuple[Any, ...] | None
+    machine: Machine
 
     def go(self, keeper: Keeper, bar: Any) -> "Now":
         """From the beginning, or from what was saved, to the last draw."""
         stored = keeper.restore()
-        now = self._begun() if stored is None else jax.tree.unflatten(jax.tree.structure(self._shape()), stored)
-        segment = 8
-        with termination(keeper.active) as asked:
-            try:
-                while (done := int(now.done)) < self.plan.length and not asked.is_set():
-                    start = time.perf_counter()
-                    now = self._moved(now, min(done + segment, self.plan.stop(done)))
-                    pace = _SEGMENT_SECONDS / max(time.perf_counter() - start, 1e-9)
-                    segment = int(np.clip((int(now.done) - done) * pace, 1, 8 * segment))
-                    _show(bar, now)
-                    keeper.save_now_and_then(jax.tree.leaves(now))
-            finally:
-                if sys.exc_info()[0] in (None, KeyboardInterrupt):
-                    keeper.save(jax.tree.leaves(now))
-        if int(now.done) < self.plan.length:
-            raise Terminated("Asked to terminate: the chains are saved, run the same call again to go on.")
-        return now
+        first = self._begun() if stored is None else jax.tree.unflatten(jax.tree.structure(self._shape()), stored)
+
+        def move(now: Now, amount: int) -> tuple[Now, int]:
+            last = min(int(now.done) + amount, self.plan.stop(int(now.done)))
+            moved = self._moved(now, last)
+            _show(bar, moved)
+            return moved, last - int(now.done)
+
+        return in_segments(keeper, first, move, lambda now: int(now.done) == self.plan.length)
 
     def _shape(self) -> "Now":
         """What there is between segments, without numbers."""
         return jax.eval_shape(lambda: Now(self.begin(jnp.asarray(0)), self.begin.near.covariance, jnp.asarray(0)))
 
-    def _all(self, fn: Any, members: Any) -> Any:
-        found = ensemble(fn, members, batch_size=self.batch_size, devices=self.devices)
-        chains = jax.tree.map(np.array, found.values)
-        lost = np.flatnonzero(~np.isfinite(chains.u).all(axis=1))
-        if lost.size:
-            raise RuntimeError(f"sample: chain {lost[0]} was lost: {found.failures.get(int(lost[0]))}")
-        return chains
-
     def _begun(self) -> "Now":
-        chains = self._all(self.begin, jnp.arange(self.plan.chains))
+        chains = self.machine.run(self.begin, jnp.arange(self.plan.chains), _place)
         lost = np.flatnonzero(~np.isfinite(chains.log_density))
         if lost.size:
             raise ValueError(
@@ -184,7 +163,7 @@ class _Run:
             target=self.target,
             max_doublings=self.max_doublings,
         )
-        moved = Now(self._all(advance, now.chains), now.metric, np.asarray(last))
+        moved = Now(self.machine.run(advance, now.chains, _place), now.metric, np.asarray(last))
         return self._retuned(moved) if last == self.plan.switch else moved
 
     def _retuned(self, now: "Now") -> "Now":
@@ -204,6 +183,10 @@ class Now(eqx.Module):
     chains: Chain
     metric: Float[Any, "d d"]
     done: Int[Any, ""]
+
+
+def _place(chains: Chain) -> np.ndarray:
+    return np.asarray(chains.u)
 
 
 def _show(bar: Any, now: Now) -> None:

@@ -1,5 +1,6 @@
 """Profile likelihoods: closed forms, brute force by SciPy, and everything that can end a walk."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -168,6 +169,16 @@ def test_failing_simulations_end_a_walk_with_the_reason():
     assert np.isfinite(one.interval[0]) and np.isnan(one.interval[1])
     assert 2.095 < one.values[-1] <= 2.1
     assert "simulations fail beyond 2." in one.remark() and "NaN" in one.remark()
+
+
+@pytest.mark.slow
+def test_an_exception_ends_the_profile():
+    raising = lambda m, d: line({**m, "b": eqx.error_if(m["b"], m["b"] > 2.1, "too steep")}, d)
+    result = fit(
+        model(a=0.0, b=1.9), raising, (TS, 1 + 2 * TS + NOISE), parameters=[leaf("a"), leaf("b")], progress=False
+    )
+    with pytest.raises(RuntimeError, match="`residuals` raised: .*too steep"):
+        profile(result, names=["b"])
 
 
 def test_a_lower_cost_on_the_way_is_reported():

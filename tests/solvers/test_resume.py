@@ -1,5 +1,6 @@
 """Interrupted fits go on to the same bits; files that belong to something else, or are damaged, are refused."""
 
+import contextlib
 import os
 import pathlib
 import random
@@ -7,13 +8,17 @@ import re
 import signal
 import subprocess
 import sys
+import types
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import Checkpoint, fit, LatinHypercube, Parameter, Problem
+from kinax.solvers import _checkpoint, Checkpoint, fit, LatinHypercube, Parameter, Problem
 from kinax.solvers._checkpoint import read_arrays, write_arrays
+from kinax.solvers._fit._machine import Machine
 
 WORKER = pathlib.Path(__file__).parent / "resume_worker.py"
 T = np.linspace(0.0, 3.0, 12)
@@ -128,8 +133,42 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path):
     assert refused > len(whole) / 7 / 3
 
 
+def test_sigterm_inside_an_except_block_saves_what_has_begun(tmp_path, monkeypatch):
+    """As after a first attempt that failed; and segments that take too long are as short as they can be."""
+    path, widths, run = tmp_path / "fit.npz", [], Machine.run
+    whole = fit(problem(), starts=9, batch_size=2)
+    monkeypatch.setattr(_checkpoint, "_SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr(Machine, "run", lambda self, fn, zs, of: (widths.append(zs), run(self, fn, zs, of))[1])
+    flags = iter([False, True, True])
+    asked = lambda active: contextlib.nullcontext(types.SimpleNamespace(is_set=lambda: next(flags)))
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="saved"):
+        patch.setattr(_checkpoint, "_termination", asked)
+        try:
+            raise OSError
+        except OSError:
+            fit(problem(), starts=9, batch_size=2, checkpoint=path)
+    lanes = Machine(2, None).lanes
+    assert len(read_arrays(path)[1][0]) == min(2 * lanes, 9)  # what began before and after the signal
+    resumed = fit(problem(), starts=9, batch_size=2, checkpoint=path)
+    assert max(len(jax.tree.leaves(members)[0]) for members in widths) <= lanes
+    for a, b in zip(jax.tree.leaves(whole.starts), jax.tree.leaves(resumed.starts), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_exception_in_residuals_ends_a_fit_that_is_saved(tmp_path):
+    raising = lambda m, d: residuals({**m, "a": eqx.error_if(m["a"], m["a"] > 1.5, "too much")}, d)
+    path = tmp_path / "fit.npz"
+    with pytest.raises(RuntimeError, match="`residuals` raised: .*too much.*throw=False"):
+        fit(problem(residuals=raising), checkpoint=path)
+    assert read_arrays(path)[1][0].shape == (1, 2)
+
+
 def test_the_checkpoint_says_what_is_wrong_with_it():
     with pytest.raises(ValueError, match="number of seconds"):
         Checkpoint("x", every=-1.0)
     with pytest.raises(TypeError, match="must be a path"):
         fit(problem(), checkpoint=3)
+    for name in ("max_steps", "batch_size"):
+        wrong: Any = {name: 0}
+        with pytest.raises(ValueError, match=f"{name} must be a positive integer, not 0"):
+            fit(problem(), **wrong)

@@ -1,0 +1,47 @@
+"""Where members of a family run: searches, walks, chains."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from .._ensemble import ensemble
+from .._ensemble._workers import slots_of
+
+
+class Machine(eqx.Module):
+    """Where and how wide members run; the numbers depend on the width alone, and on that by rounding only."""
+
+    batch_size: int = eqx.field(static=True)
+    devices: Sequence[Any] | None = eqx.field(static=True)
+
+    def __init__(self, batch_size: int | None, devices: Sequence[Any] | None):
+        if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
+            raise ValueError(f"batch_size must be a positive integer, not {batch_size!r}.")
+        self.batch_size = 1 if batch_size is None else int(batch_size)
+        self.devices = None if devices is None else tuple(devices)
+
+    @property
+    def lanes(self) -> int:
+        """How many members run at once."""
+        return self.batch_size * len(slots_of(jax.local_devices() if self.devices is None else self.devices))
+
+    def run(self, fn: Callable[[Any], PyTree], members: PyTree, certain: Callable[[PyTree], np.ndarray]) -> PyTree:
+        """`fn` for every member, as arrays on the host; RuntimeError if one raised.
+
+        `certain(values)` picks numbers of `fn`'s, members first, that are NaN for no other reason.
+        """
+        equal = np.ones(len(jax.tree.leaves(members)[0]))  # a pilot would take all steps so far for the cost
+        found = ensemble(fn, members, cost=equal, batch_size=self.batch_size, devices=self.devices)
+        values = jax.tree.map(np.array, found.values)
+        raised = np.flatnonzero(np.isnan(certain(values).reshape(equal.size, -1)).any(axis=1))
+        if raised.size:
+            why = found.failures[int(raised[0])].rstrip(".")
+            raise RuntimeError(
+                f"`residuals` raised: {why}. A simulation that fails has to return that as a value: pass throw=False "
+                "to it, and return its result (or NaN)."
+            )
+        return values
