@@ -34,18 +34,25 @@ def information(linear: Linearization, held: Bool[np.ndarray, " p"], determined:
     """
     jac = np.asarray(linear.jacobian)[:, ~held]
     p, free = held.size, int((~held).sum())
-    norms = np.sqrt((jac**2).sum(axis=0))
-    scale = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 1)
     if determined and np.isfinite(jac).all():
-        _, s, vt = np.linalg.svd(jac * scale, full_matrices=True)
-        s = np.concatenate([s, np.zeros(free - s.size, jac.dtype)])
-        seen = s > s.max(initial=0) * max(jac.shape) * np.finfo(jac.dtype).eps
+        scale, s, seen, unseen = spectrum(jac)
     else:
-        s, vt, seen = np.ones(free, jac.dtype), np.eye(free, dtype=jac.dtype), np.zeros(free, bool)
-    half = np.zeros((p, int(seen.sum())), jac.dtype)
-    half[~held] = scale[:, None] * vt[seen].T / s[seen]
-    blind = np.zeros((int((~seen).sum()), p), jac.dtype)
-    blind[:, ~held] = vt[~seen]
+        scale, s = np.ones(free, jac.dtype), np.ones(0, jac.dtype)
+        seen, unseen = np.zeros((0, free), jac.dtype), np.eye(free, dtype=jac.dtype)
+    half = np.zeros((p, s.size), jac.dtype)
+    half[~held] = scale[:, None] * seen.T / s
+    blind = np.zeros((unseen.shape[0], p), jac.dtype)
+    blind[:, ~held] = unseen
     scales = np.ones(p, jac.dtype)
     scales[~held] = scale
     return Information(jnp.asarray(half @ half.T), jnp.asarray(blind), jnp.asarray(scales))
+
+
+def spectrum(jac: Float[np.ndarray, "n p"]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the Jacobian with its columns scaled to unit length: the scales, the singular values above rounding, the
+    directions that belong to them, and those that it maps to zero (rows, in the scaled coordinates)."""
+    norms = np.linalg.norm(jac, axis=0)
+    scale = 1 / np.where(norms > 0, norms, 1)
+    _, s, vt = np.linalg.svd(jac * scale, full_matrices=True)
+    seen = int((s > s.max(initial=0) * max(jac.shape) * np.finfo(jac.dtype).eps).sum())
+    return scale, s[:seen], vt[:seen], vt[seen:]

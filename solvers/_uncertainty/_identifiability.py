@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .._fit import FitResult
+from .._fit import FitResult, spectrum
 from .._table import html_table, text_table
 
 
@@ -132,7 +132,8 @@ def identifiability(result: FitResult, *, limit: float = 1.0) -> Identifiability
     free = ~result.at_bound
     jac = np.asarray(result.linearization.jacobian)[:, free]
     noise = np.sqrt(result.scatter) if result.scatter > 0 else 1.0
-    blind = _blind(jac)  # in coordinates
+    scale, _, _, unseen = spectrum(jac)
+    blind = scale[:, None] * unseen.T  # in coordinates
     scaled = np.linalg.qr(jac * unit[free] / noise, mode="r")
     hidden = np.linalg.qr(blind / unit[free, None])[0]
     rest = np.linalg.svd(hidden, full_matrices=True)[0][:, hidden.shape[1] :]  # what is orthogonal to it
@@ -154,17 +155,6 @@ def identifiability(result: FitResult, *, limit: float = 1.0) -> Identifiability
         errors=_errors(directions, eigenvalues, structural, free),
         limit=limit,
     )
-
-
-def _blind(jac: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "p k"]:
-    """Columns that span what the Jacobian maps to zero, to its rounding."""
-    norms = np.linalg.norm(jac, axis=0)
-    seen = norms > 0
-    scale = 1 / np.where(seen, norms, 1)
-    _, s, vt = np.linalg.svd(jac * scale, full_matrices=True)
-    s = np.concatenate([s, np.zeros(vt.shape[0] - s.size, s.dtype)])
-    rounding = max(jac.shape) * np.finfo(jac.dtype).eps * s.max(initial=0)
-    return scale[:, None] * vt[s <= rounding].T
 
 
 def _errors(directions, eigenvalues, structural, free) -> Float[np.ndarray, " p"]:
