@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, TYPE_CHECKING
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._problem import Experiments, Problem, TimeSeries
-from .._report import columns, labels, quantile, recordings, rows_of
+from .._report import band, labels, recordings, rows_of
 
 if TYPE_CHECKING:
     from .._fit import FitResult
@@ -46,9 +45,13 @@ def experiments_from_pandas(
 
     Series are padded with NaN to the length of the longest, so that all run as one batch; the other columns are as in
     `from_pandas`. Conditions can be added: `Experiments({n: (x[n], doses[n]) for n in x.names})`.
+
+    Raises ValueError as `from_pandas` does, and for a row without an experiment.
     """
     _check(frame, [experiment])
-    parts = {str(name): part for name, part in frame.groupby(experiment, sort=False)}
+    if frame[experiment].isna().any():
+        raise ValueError(f"Column {experiment!r} has an empty cell: every row needs an experiment.")
+    parts = dict(iter(frame.groupby(frame[experiment].map(str), sort=False)))
     longest = max(map(len, parts.values()), default=0)
     chosen = [_as_values(values), sd, below, above]
     return Experiments({name: _series(part, time, chosen, longest) for name, part in parts.items()})
@@ -76,8 +79,7 @@ def fit_table(result: "FitResult", level: float = 0.95) -> Any:
         for r in recordings(result, experiment):
             if r.observed is None:
                 raise ValueError("Plain residuals do not tell what was predicted: let residuals return Observed(...).")
-            at = lambda p, o=r.observed: columns(quantile(o.distribution, jnp.asarray(p), o.values))
-            low, middle, high = at(0.5 - level / 2), at(0.5), at(0.5 + level / 2)
+            low, middle, high = band(r.observed, level)
             for i, k in np.argwhere(~np.isnan(r.values)):
                 limits = [
                     word
@@ -120,12 +122,12 @@ def _series(frame: Any, time: str, chosen: list[Any], length: int | None) -> Tim
 
 def _numbers(frame: Any, name: str) -> np.ndarray:
     column = frame[name]
-    if not (np.issubdtype(column.dtype, np.number) or np.issubdtype(column.dtype, np.bool_)):
+    if not _pandas().api.types.is_numeric_dtype(column.dtype):
         raise ValueError(
             f"Column {name!r} is of type {column.dtype}, but must hold numbers: convert it, dates for example by "
             f"(frame[{name!r}] - frame[{name!r}].min()).dt.total_seconds()."
         )
-    return column.to_numpy(float)
+    return column.to_numpy(float, na_value=np.nan)
 
 
 def _check(frame: Any, names: list[str]) -> None:

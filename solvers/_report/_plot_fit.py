@@ -4,14 +4,13 @@ from collections.abc import Callable
 from typing import Any, TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from jaxtyping import PyTree
 
 from .._problem import Observed
 from ._panels import color, COLORS, INK, label, legend, MUTED, panels, pyplot, SMALL, squeeze
-from ._quantile import normal_scores, quantile
+from ._quantile import band, normal_scores
 from ._recordings import columns, labels, Recording, recordings, trees
 
 if TYPE_CHECKING:
@@ -132,8 +131,7 @@ def _draw_predictions(ax: Any, records: list[Recording], level: float) -> list[s
     for r in records:
         if r.observed is None:
             continue
-        at = lambda p, o=r.observed: columns(quantile(o.distribution, jnp.asarray(p), o.values))
-        low, middle, high = at(0.5 - level / 2), at(0.5), at(0.5 + level / 2)
+        low, middle, high = band(r.observed, level)
         for k, name in enumerate(labels(r.label, r.values.shape[1])):
             _draw_band(ax, r.xs, (low[:, k], middle[:, k], high[:, k]), color(len(names)))
             names.append(name)

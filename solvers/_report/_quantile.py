@@ -3,11 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float
 
 from .._distributions import AbstractNoise
 from .._problem import Observed
+from ._recordings import columns
 
 
 @eqx.filter_jit
@@ -34,6 +36,12 @@ def quantile(noise: AbstractNoise, probability: Float[Array, ""], like: Float[Ar
     low, high = jax.lax.fori_loop(0, 80, halve, (jnp.full(shape, -largest), jnp.full(shape, largest)))
     known = sum(jnp.isnan(field).astype(jnp.int32) for field in jax.tree.leaves(noise)) == 0
     return jnp.where(known, jnp.sinh((low + high) / 2), jnp.nan)
+
+
+def band(observed: Observed, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The median of what is predicted for each datum, between the quantiles that enclose `level` of it; as columns."""
+    at = lambda p: columns(quantile(observed.distribution, jnp.asarray(p), observed.values))
+    return at(0.5 - level / 2), at(0.5), at(0.5 + level / 2)
 
 
 def normal_scores(observed: Observed):

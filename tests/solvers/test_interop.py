@@ -183,6 +183,10 @@ def test_data_frames_become_time_series():
     np.testing.assert_array_equal(series.values, [[1, 4], [np.nan, 5], [3, 6]])
     np.testing.assert_array_equal(series.below, [[False] * 2, [False] * 2, [True] * 2])
     assert from_pandas(frame, time="t", values="y").values.shape == (3,)
+    nullable = frame.assign(x=pd.array([3, 1, None], "Int64"), low=pd.array([True, None, False], "boolean"))
+    again = from_pandas(nullable, time="t", values="x", below="low")
+    np.testing.assert_array_equal(again.values, [1, np.nan, 3])
+    np.testing.assert_array_equal(again.below, [False, False, True])
     with pytest.raises(ValueError, match="No column 'z'; there are t, x, y, low"):
         from_pandas(frame, time="t", values="z")
     with pytest.raises(ValueError, match="total_seconds"):
@@ -201,6 +205,8 @@ def test_long_data_frames_become_experiments():
     residual = lambda model, series: series.observed(Normal(model["a"] * series.ts, 1.0))
     problem = Problem({"a": jnp.asarray(1.0)}, residual, data, parameters=[Parameter(lambda m: m["a"], name="a")])
     assert len(problem.groups) == 1 and problem.num_data == 3
+    with pytest.raises(ValueError, match="Column 'who' has an empty cell: every row needs an experiment"):
+        experiments_from_pandas(frame.assign(who=["b", None, "a"]), experiment="who", time="t", values="x")
 
 
 def test_xarray_out_and_in(plain):
