@@ -7,68 +7,18 @@ fit from the line through the two nearest points, steps so that as many points a
 Brent's method. Set OPENBLAS_NUM_THREADS=1: on a busy machine its own threads slow SciPy down fivefold.
 """
 
-import json
-import os
-import pathlib
 import time
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Array, Float
-from kinax.physics import LotkaVolterra
-from kinax.solvers import fit, FitResult, Forward, integrate, Log, LogNormal, Observed, Parameter, parameter, profile
+from kinax.solvers import fit, FitResult, profile
+from tests import lynx_hare
 
 from ._measure import case, seconds
 
-DATA = pathlib.Path(os.environ.get("KINAX_REFERENCE_DATA", pathlib.Path(__file__).parents[2] / "shared" / "data"))
 POINTS = 8
-
-
-class Ecosystem(eqx.Module):
-    """Two species, where they start, and how widely their counts scatter."""
-
-    system: LotkaVolterra
-    start: LotkaVolterra.State
-    sigma: Float[Array, "2"] = parameter()
-
-
-def residuals(model: Ecosystem, data: Any) -> Any:
-    """Log-normal counts around the solution."""
-    ts, hare, lynx = data
-    found = integrate(model.system, model.start, ts, rtol=1e-7, atol=1e-7, adjoint=Forward(), throw=False)
-    noise = lambda y, k: LogNormal(jnp.log(y), model.sigma[k])
-    return Observed(hare, noise(found.ys.prey, 0)), Observed(lynx, noise(found.ys.predator, 1)), found.result
-
-
-def lynx_hare() -> FitResult:
-    """The fit of all eight."""
-    record = json.loads((DATA / "lynx-hare" / "hudson_lynx_hare.json").read_text())
-    counts = np.concatenate([[record["y_init"]], record["y"]])
-    guess = Ecosystem(
-        system=LotkaVolterra(alpha=0.5, beta=0.03, gamma=0.8, delta=0.03),
-        start=LotkaVolterra.State(prey=jnp.array(30.0), predator=jnp.array(4.0)),
-        sigma=jnp.array([0.3, 0.3]),
-    )
-    places = {
-        "alpha": lambda m: m.system.alpha,
-        "beta": lambda m: m.system.beta,
-        "gamma": lambda m: m.system.gamma,
-        "delta": lambda m: m.system.delta,
-        "prey": lambda m: m.start.prey,
-        "predator": lambda m: m.start.predator,
-        "sigma": lambda m: m.sigma,
-    }
-    return fit(
-        guess,
-        residuals,
-        (jnp.concatenate([jnp.zeros(1), jnp.asarray(record["ts"], float)]), *(jnp.asarray(c) for c in counts.T)),
-        parameters=[Parameter(where, name=name, transform=Log()) for name, where in places.items()],
-        progress=False,
-    )
 
 
 class Loop:
@@ -124,7 +74,7 @@ class Loop:
 
 def run() -> list[dict[str, Any]]:
     """Seconds for all profiles, warm; the first call; how far the interval ends differ."""
-    result = lynx_hare()
+    result = fit(lynx_hare.problem(with_priors=False), progress=False)
     start = time.perf_counter()
     profiles = profile(result, num_points=POINTS)
     first = time.perf_counter() - start

@@ -41,8 +41,8 @@ def residuals(model, data):
     }
 
 
-def problem() -> Problem:
-    """With the priors of posteriordb; positive parameters are searched for as logarithms."""
+def problem(*, with_priors: bool = True) -> Problem:
+    """With the priors of posteriordb, or the likelihood alone; positive parameters are searched for as logarithms."""
     record = json.loads(FILE.read_text())
     ts = np.concatenate([[0.0], np.asarray(record["ts"], float)])
     counts = np.concatenate([[record["y_init"]], record["y"]]).astype(float)
@@ -51,7 +51,8 @@ def problem() -> Problem:
         start=LotkaVolterra.State(prey=jnp.array(30.0), predator=jnp.array(4.0)),
         sigma=np.array([0.3, 0.3]),
     )
-    positive = lambda where, name, prior: Parameter(where, name=name, transform=Log(), prior=prior)
+    kept = lambda prior: prior if with_priors else None
+    positive = lambda where, name, prior: Parameter(where, name=name, transform=Log(), prior=kept(prior))
     rate, yield_, size = Normal(1.0, 0.5), Normal(0.05, 0.05), LogNormal(np.log(10.0), 1.0)
     return Problem(
         guess,
