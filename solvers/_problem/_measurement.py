@@ -20,7 +20,7 @@ def _flags(x: Any) -> Any:
 class Observed(eqx.Module):
     """Measured values and the distribution that the model predicts for them: what `residuals` may return.
 
-    - `values`: the data; NaN where nothing was measured.
+    - `values`: the data, which may not depend on parameters; NaN where nothing was measured.
     - `distribution`: `Normal(predicted, sd)` and the like; its fields broadcast against `values`, and any of them may
       depend on parameters: a standard deviation can be fitted.
     - `below`, `above`: where the datum is censored: the quantity is at most, or at least, the value.
