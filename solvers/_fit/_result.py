@@ -119,10 +119,14 @@ class FitResult(eqx.Module):
         return np.where(self.at_bound, np.nan, spread)
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
-        """Confidence intervals by name, linearized in the coordinate searched in: those of a `Log` one are positive."""
+        """Confidence intervals by name, linearized in the coordinate searched in: those of a `Log` one are positive.
+
+        They end at the bounds at the latest.
+        """
         reach = self.student(level) * self.coordinate_errors
-        low = np.asarray(self.problem.values(self.z - reach))
-        high = np.asarray(self.problem.values(self.z + reach))
+        lower, upper = np.asarray(self.problem.lower), np.asarray(self.problem.upper)
+        low = np.asarray(self.problem.values(jnp.asarray(np.maximum(self.z - reach, lower))))
+        high = np.asarray(self.problem.values(jnp.asarray(np.minimum(self.z + reach, upper))))
         return dict(zip(self.names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
     def predict(self, observe: Callable[[PyTree], PyTree], experiment: str | None = None) -> tuple[PyTree, PyTree]:
@@ -198,6 +202,8 @@ class FitResult(eqx.Module):
         quality = f"cost {float(self.cost):.6g}"
         if self.problem.is_plain and self.degrees_of_freedom > 0:
             quality = f"residual standard deviation {np.sqrt(self.scatter):.4g}"
+        elif not self.problem.is_plain and self.problem.has_plain_terms:
+            quality += ", residuals in units of their standard deviation (because of the priors)"
         ended = RESULTS[self.result] or "converged"
         text = (
             f"{n} data, {self.degrees_of_freedom} degrees of freedom, {quality}; "
@@ -212,6 +218,11 @@ class FitResult(eqx.Module):
             optima = self.starts.optima()
             reached = len(optima[0].starts) if optima else 0
             text += f"; {reached} of {many} starts reached the best of {len(optima)} optima"
+        if (missed := self.starts.missed) is not None:
+            text += (
+                f"; start {missed} did not converge, but ended lower, at cost {self.starts.cost[missed]:.6g}: "
+                "it may need more `max_steps`"
+            )
         failed = int(self.starts.failure_count.sum())
         return text + (f"; {failed} failed simulations (`starts.failures()`)" if failed else "") + "."
 

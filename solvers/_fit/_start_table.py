@@ -10,6 +10,8 @@ from .._codes import message_of
 from .._search import SearchState
 from .._table import html_table, text_table
 
+_SAME = 1e-4  # how far costs of one optimum may differ
+
 
 class Failure(NamedTuple):
     """The trial points of one start at which one experiment's simulation failed."""
@@ -59,6 +61,13 @@ class StartTable(eqx.Module):
         return int(np.argmin(np.where(converged | ~converged.any(), self.cost, np.inf)))
 
     @property
+    def missed(self) -> int | None:
+        """The start that ended lowest, if that is clearly lower than `best`: it did not converge."""
+        lowest = int(np.argmin(self.cost))
+        gap = self.cost[self.best] - self.cost[lowest]
+        return lowest if gap > _SAME * max(1, abs(self.cost[self.best])) else None
+
+    @property
     def order(self) -> Int[np.ndarray, " n"]:
         """The starts by final cost: a waterfall."""
         return np.argsort(self.cost, kind="stable")
@@ -78,20 +87,6 @@ class StartTable(eqx.Module):
             for i, k in rows
         ]
 
-    def failure_table(self) -> str:
-        """The failures as text."""
-        rows = [
-            (
-                str(f.start),
-                f.experiment,
-                str(f.times),
-                f"{f.first_step}-{f.last_step}",
-                f.reason.split(". ")[0].split(": ")[0],
-            )
-            for f in self.failures()
-        ]
-        return text_table(("start", "experiment", "times", "steps", "reason"), rows, ("experiment", "reason"))
-
     def __str__(self) -> str:
         return f"{text_table(_HEAD, self._rows(), _LEFT)}\n{self._more()}"
 
@@ -108,7 +103,7 @@ class StartTable(eqx.Module):
         shown = f", the {_SHOWN} lowest of them above" if self.cost.size > _SHOWN else ""
         return f"{self.cost.size} starts{shown}; {int((self.verdict == 0).sum())} converged."
 
-    def optima(self, cost_tolerance: float = 1e-4, tolerance: float = 1e-2) -> list[Optimum]:
+    def optima(self, cost_tolerance: float = _SAME, tolerance: float = 1e-2) -> list[Optimum]:
         """Converged starts that ended at the same point, merged; the best first.
 
         Two are the same if their costs differ by at most `cost_tolerance` (relative, and absolute for costs below 1)

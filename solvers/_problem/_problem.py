@@ -65,6 +65,7 @@ class Problem(AbstractDivisible):
     drawn: Int[Array, " n"] | None
     residuals: Callable[[Any, Any], PyTree] = eqx.field(static=True)
     mode: Mode = eqx.field(static=True)
+    has_plain_terms: bool = eqx.field(static=True)
     is_plain: bool = eqx.field(static=True)
     is_traced: bool = eqx.field(static=True)
 
@@ -89,7 +90,8 @@ class Problem(AbstractDivisible):
         kind = (residuals, self.layout, self.groups, self.loss)
         self.mode, parts, self.is_traced = choose_mode(self._channels, kind, self.start())
         terms = [term for part in parts for term in part.terms]
-        self.is_plain = all(isinstance(term, PlainTerm) for term in terms) and not self.layout.has_priors
+        plain = [isinstance(term, PlainTerm) for term in terms]
+        self.has_plain_terms, self.is_plain = any(plain), all(plain) and not self.layout.has_priors
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ class Identifiability(eqx.Module):
 
     def _sentence(self) -> str:
         structural, practical = int(self.structural.sum()), int(self.practical.sum())
+        if not self.eigenvalues.size:
+            return "Every parameter is at its bound: nothing can be said (`profile` tells how far each can go)."
         if not structural and not practical:
             return f"The data determine all combinations to better than {100 * self.limit:g} %."
         texts = []

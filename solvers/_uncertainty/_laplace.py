@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .._fit import FitResult
 from .._problem import Problem
+from .._results import RESULTS
 from .._table import html_table, text_table
 from ._density import density_of
 
@@ -21,7 +22,9 @@ class LaplacePosterior(eqx.Module):
     - `hessian`: $H$. `exact`: whether that is the second derivative, or else the Fisher information.
     - `log_evidence`: of $\log\int e^{-\text{cost}}\,dv$ over the parameters' values $v$, the estimate
       $-\text{cost} + \sum\log\frac{dv}{dz} + \frac d2\log 2\pi - \frac12\log\det H$: for comparing models on the same
-      data. NaN where it means nothing: a parameter has no prior, or is held at a bound.
+      data. NaN where it means nothing: a parameter has no prior, or is held at a bound. A prior of which the bounds
+      cut off a share counts as it is, not normalized again: that share is missing from the evidence.
+    - `converged`: whether the fit had; if not, `mean` is no minimum.
     """
 
     problem: Problem
@@ -31,6 +34,7 @@ class LaplacePosterior(eqx.Module):
     log_evidence: float
     held: Bool[np.ndarray, " p"]
     exact: bool = eqx.field(static=True)
+    converged: bool = eqx.field(static=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,7 +47,7 @@ class LaplacePosterior(eqx.Module):
         slope = jax.jvp(self.problem.values, (self.mean,), (jnp.ones_like(self.mean),))[1]
         return dict(zip(self.names, (slope * jnp.sqrt(jnp.diagonal(self.covariance))).tolist(), strict=True))
 
-    def draw(self, num_samples: int, key: PRNGKeyArray | None = None) -> Float[Array, "n p"]:
+    def draw(self, num_samples: int, *, key: PRNGKeyArray | None = None) -> Float[Array, "n p"]:
         """Values, in the order of `names`; what would leave the bounds is moved to them."""
         normal = jax.random.normal(jax.random.key(0) if key is None else key, (num_samples, self.mean.size))
         d, v = jnp.linalg.eigh(self.covariance)
@@ -75,7 +79,8 @@ class LaplacePosterior(eqx.Module):
     def _verdict(self) -> str:
         kind = "exact second derivatives" if self.exact else "Fisher information in place of second derivatives"
         evidence = "" if np.isnan(self.log_evidence) else f", log evidence {self.log_evidence:.2f}"
-        return f"Gaussian approximation by {kind}{evidence}; `sample` shows how good it is."
+        doubt = "" if self.converged else " The fit did not converge: this is not the posterior's maximum."
+        return f"Gaussian approximation by {kind}{evidence}; `sample` shows how good it is.{doubt}"
 
 
 _HEAD = ("parameter", "unit", "best", "sd", "5 %", "95 %", "")
@@ -116,6 +121,7 @@ def laplace(result: FitResult) -> LaplacePosterior:
         log_evidence=_log_evidence(result, inner) if not held.any() else float("nan"),
         held=held,
         exact=exact,
+        converged=bool(result.result == RESULTS.successful),
     )
 
 

@@ -64,7 +64,7 @@ class Posterior(eqx.Module):
         """
         return self._for_all(_Predict(self.problem, observe, experiment), self.z)
 
-    def replicate(self, key: PRNGKeyArray | None = None) -> PyTree:
+    def replicate(self, *, key: PRNGKeyArray | None = None) -> PyTree:
         """New data for every draw: what would be measured, if the experiments were done again.
 
         As `residuals` returns them, with an array of shape `(chains, draws, ...)` in the place of each `Observed` and

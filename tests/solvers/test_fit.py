@@ -10,7 +10,7 @@ import numpy as np
 import optimistix as optx
 import pytest
 import scipy.optimize
-from kinax.solvers import fit, integrate, Log, Parameter, parameter, RESULTS, Tied
+from kinax.solvers import fit, integrate, Log, Normal, Parameter, parameter, RESULTS, Tied
 
 RNG = np.random.default_rng(1)
 T = np.linspace(0.0, 4.0, 25)
@@ -80,7 +80,10 @@ def test_fixed_parameters_and_vectors_and_methods():
 
 
 def test_a_simulation_in_reverse_mode_and_what_the_data_do_not_tell():
-    # Only the product of k and s is seen; the default adjoint of `integrate` has no forward mode.
+    # Only the product of k and s is seen, and forward mode is not there.
+    once = jax.custom_vjp(lambda x: x)
+    once.defvjp(lambda x: (x, None), lambda _, g: (g,))
+
     class Decay(eqx.Module):
         k: Any = parameter(default=1.0)
         s: Any = parameter(default=1.0)
@@ -88,7 +91,7 @@ def test_a_simulation_in_reverse_mode_and_what_the_data_do_not_tell():
         def __call__(self, t, y, args):
             return -self.k * self.s * y
 
-    run = lambda m, data: integrate(m, 2.0, T, rtol=1e-8, throw=False).ys - data
+    run = lambda m, data: once(integrate(m, 2.0, T, rtol=1e-8, throw=False).ys) - data
     data = 2 * np.exp(-0.6 * T) + 0.01 * RNG.normal(size=T.size)
     both = [Parameter(lambda m: m.k, name="k", transform=Log()), Parameter(lambda m: m.s, name="s", transform=Log())]
     result = fit(Decay(), run, data, parameters=both)
@@ -152,6 +155,23 @@ def test_more_parameters_than_data_fit_and_say_so():
     result = fit(ABC, lambda m, d: m["a"] + m["b"] * d + m["c"] - 2 * d, jnp.array([1.0, 2.0]), parameters=three)
     np.testing.assert_allclose(result.cost, 0, atol=1e-20)
     assert np.isinf(list(result.standard_errors.values())).all() and "not determined" in str(result)
+
+
+def test_a_lower_start_that_did_not_converge_is_told():
+    result = fit(ABC, lambda m, d: m["a"] - d, DATA, parameters=PAIR[:1], progress=False)
+    table = result.starts
+    both = jax.tree.map(lambda x: np.concatenate([x, x]), table)
+    missed = eqx.tree_at(lambda t: (t.cost, t.verdict), both, (both.cost - np.array([0, 0.05]), np.array([0, 9])))
+    assert table.missed is None and missed.missed == 1 and missed.best == 0
+    text = str(eqx.tree_at(lambda r: r.starts, result, missed))
+    assert "start 1 did not converge, but ended lower, at cost" in text and "max_steps" in text
+
+
+def test_priors_and_bounds_are_told():
+    bounded = [Parameter(lambda m: m["a"], name="a", bounds=(0, float(DATA.mean()) + 0.01), prior=Normal(1.0, 10.0))]
+    result = fit(ABC | {"a": jnp.asarray(0.5)}, lambda m, d: m["a"] - d, DATA, parameters=bounded, progress=False)
+    assert "residuals in units of their standard deviation" in str(result)
+    assert result.intervals()["a"][1] == bounded[0].bounds[1]
 
 
 def test_fit_under_a_transformation_says_so():

@@ -99,5 +99,9 @@ def test_a_parameter_at_its_bound_is_left_out():
     )
     found = identifiability(result)
     assert found.verdicts["b"] == "at its bound" and found.eigenvalues.shape == (1,) and np.isnan(found.errors[1])
+    alone = fit(
+        {"b": jnp.asarray(1.0)}, lambda m, d: m["b"] * d[0] - d[1], (TS, -TS), parameters=[leaf("b", bounds=(0, 2))]
+    )
+    assert "nothing can be said" in str(identifiability(alone))
     with pytest.raises(ValueError, match="limit must be positive"):
         identifiability(result, limit=0.0)

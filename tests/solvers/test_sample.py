@@ -70,10 +70,10 @@ def test_closed_form(posterior):
 def test_predictions_and_new_data(posterior):
     curve = posterior.predict(lambda m: {"y": jnp.asarray(X) @ m["b"]})["y"]
     np.testing.assert_allclose(curve, posterior.values @ X.T, atol=1e-12)
-    new = posterior.replicate(jax.random.key(1))
+    new = posterior.replicate(key=jax.random.key(1))
     assert new.shape == (4, 1000, 12)
     np.testing.assert_allclose((new - curve).std(), 0.7, rtol=0.02)
-    assert (posterior.replicate(jax.random.key(1)) == new).all()
+    assert (posterior.replicate(key=jax.random.key(1)) == new).all()
 
 
 def test_killed_and_resumed_on_fewer_devices_to_the_same_bits(fitted, posterior, tmp_path, monkeypatch):
@@ -158,7 +158,9 @@ def test_laplace(fitted):
     np.testing.assert_allclose(found.log_evidence, NORMAL.logpdf(Y, np.zeros(12), covariance))
     exact = np.linalg.inv(X.T @ X / 0.49 + np.eye(2) / 4)
     np.testing.assert_allclose(found.covariance, exact, rtol=1e-9, atol=1e-12)
-    assert found.exact and "log evidence" in found._repr_html_()
+    assert found.exact and "log evidence" in found._repr_html_() and "did not converge" not in str(found)
+    unfinished = dataclasses.replace(fitted, result=RESULTS.nonlinear_max_steps_reached)
+    assert "did not converge" in str(laplace(unfinished))
     np.testing.assert_allclose(np.cov(found.draw(20_000).T), exact, atol=0.002)
 
 
