@@ -16,7 +16,7 @@ from .._checkpoint import as_checkpoint, Checkpoint, Keeper
 from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
 from .._results import RESULTS
 from .._search import AbstractMethod, Linearization
-from .._tree import is_concrete
+from .._tree import is_concrete, is_float
 from ._covariance import information
 from ._driver import search_all
 from ._machine import Machine
@@ -113,7 +113,7 @@ class _Plan:
             reporter.close()
         limit = int(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0])
         table = start_table(np.asarray(points), states, limit, self.problem.experiments)
-        _check_any_began(table)
+        _check_any_began(table, self.problem)
         return table
 
 
@@ -151,13 +151,18 @@ def _key_text(key: PRNGKeyArray) -> str:
     return f"{jax.random.key_impl(key)} {np.asarray(jax.random.key_data(key)).tolist()}"
 
 
-def _check_any_began(table: StartTable) -> None:
+def _check_any_began(table: StartTable, problem: Problem) -> None:
     if (table.num_steps > 0).any() or (table.verdict == 0).any():
         return
     failures = table.failures()
     why = (
         f"Experiment {failures[0].experiment!r}: {failures[0].reason}" if failures else "Its derivative is not finite."
     )
+    if any(np.isnan(x).any() for x in jax.tree.leaves(problem.groups) if is_float(x)) and problem.has_plain_terms:
+        why += (
+            " The data hold NaN, which plain residuals pass on: return `series.observed(Normal(predicted, sd))`, "
+            "which leaves out what was not measured."
+        )
     if table.cost.size == 1:
         raise ValueError(
             f"The simulation fails at the starting values. {why} "

@@ -18,7 +18,7 @@ from .._results import RESULTS
 from .._search import Linearization
 from .._table import html_table, text_table
 from .._types import Scalar
-from ._covariance import Information
+from ._covariance import Information, spectrum
 from ._start_table import StartTable
 
 
@@ -178,6 +178,10 @@ class FitResult(eqx.Module):
     def _repr_html_(self) -> str:
         return f"{html_table(_head(0.95), self._rows(0.95), _LEFT)}<p>{html.escape(self._verdict())}</p>"
 
+    @property
+    def _is_estimable(self) -> bool:
+        return not self.problem.is_plain or self.degrees_of_freedom > 0
+
     def _spread(self, sensitivity):
         g = sensitivity.reshape(-1, self.z.size).astype(self.z.dtype)
         variance = self.scatter * jnp.einsum("ip,pq,iq->i", g, self.information.inverse, g)
@@ -189,7 +193,8 @@ class FitResult(eqx.Module):
         everyone = zip(self.problem.layout.labels(), self.values.values(), self.standard_errors.values(), strict=True)
         for k, ((name, unit), value, error) in enumerate(everyone):
             low, high = intervals[name]
-            remark = "at its bound" if self.at_bound[k] else "not determined" if np.isinf(error) else ""
+            unknown = "not determined" if self._is_estimable else "error unknown"
+            remark = "at its bound" if self.at_bound[k] else unknown if np.isinf(error) else ""
             known = np.isfinite(error)
             cells = (f"{error:.2g}", f"[{low:.5g}, {high:.5g}]") if known else ("", "")
             rows.append((name, unit, f"{value:.6g}", *cells, remark))
@@ -209,10 +214,10 @@ class FitResult(eqx.Module):
             f"{n} data, {self.degrees_of_freedom} degrees of freedom, {quality}; "
             f"{ended} after {self.stats['num_steps']} steps"
         )
-        if self.information.blind.shape[0] and self.degrees_of_freedom > 0:
-            text += (
-                f"; {self.information.blind.shape[0]} direction(s) that the data do not determine (`identifiability`)"
-            )
+        if unseen := spectrum(np.asarray(self.linearization.jacobian)[:, ~self.at_bound])[-1].shape[0]:
+            text += f"; {unseen} direction(s) that the data do not determine (`identifiability`)"
+        if not self._is_estimable:
+            text += "; no datum is left to tell the scatter, so errors are unknown"
         many = self.starts.cost.size
         if many > 1:
             optima = self.starts.optima()

@@ -78,7 +78,7 @@ def fit_table(result: "FitResult", level: float = 0.95) -> Any:
     for experiment in result.problem.experiments:
         for r in recordings(result, experiment):
             if r.observed is None:
-                raise ValueError("Plain residuals do not tell what was predicted: let residuals return Observed(...).")
+                continue
             low, middle, high = band(r.observed, level)
             for i, k in np.argwhere(~np.isnan(r.values)):
                 limits = [
@@ -89,6 +89,8 @@ def fit_table(result: "FitResult", level: float = 0.95) -> Any:
                 numbers = (r.values[i, k], middle[i, k], low[i, k], high[i, k])
                 name = labels(r.label, r.values.shape[1])[k]
                 rows.append((experiment, name, float(r.xs[i]), *map(float, numbers), "".join(limits)))
+    if not rows:
+        raise ValueError("Plain residuals do not tell what was predicted: let residuals return Observed(...).")
     head = ("experiment", "series", "time", "value", "predicted", "lower", "upper", "limit")
     return pandas.DataFrame(rows, columns=list(head))
 

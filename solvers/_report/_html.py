@@ -20,6 +20,7 @@ from ._recordings import recordings
 
 if TYPE_CHECKING:
     from .._fit import FitResult
+    from .._fit._start_table import Failure
 
 _MOST = 12  # experiments that are drawn
 _STYLE = """
@@ -97,14 +98,19 @@ def _starts(result: "FitResult", plots: Plots) -> Iterator[str]:
     if not failures:
         yield "<p>No simulation failed.</p>"
         return
-    head = ("start", "experiment", "times", "steps", "reason")
+    head = ("reason", "experiment", "starts", "times")
     rows = [
-        (str(f.start), f.experiment, str(f.times), f"{f.first_step}-{f.last_step}", f.reason.split(". ")[0])
-        for f in failures[:50]
+        (reason, experiment, str(len(some)), str(sum(f.times for f in some)))
+        for (reason, experiment), some in _grouped(failures).items()
     ]
-    more = f"<p>{len(failures) - 50} more are in the saved fit.</p>" if len(failures) > 50 else ""
-    table = _wide(html_table(head, rows, ("experiment", "reason")))
-    yield f"<p>Trial points at which simulations failed:</p>{table}{more}"
+    yield f"<p>Trial points at which simulations failed:</p>{_wide(html_table(head, rows, ('reason', 'experiment')))}"
+
+
+def _grouped(failures: "list[Failure]") -> "dict[tuple[str, str], list[Failure]]":
+    groups: dict[tuple[str, str], list[Failure]] = {}
+    for f in failures:
+        groups.setdefault((f.reason.split(". ")[0].replace("`", ""), f.experiment), []).append(f)
+    return groups
 
 
 def _picture(draw: Callable[[], Any], caption: str) -> str:
