@@ -64,7 +64,7 @@ def melt_case(cells: int) -> list[dict[str, Any]]:
     """Seconds a step, and what a rebuild costs in units of a force evaluation."""
     dynamics, state = melted(cells)
     n = STEPS[cells]
-    step = median_seconds(lambda: rollout(dynamics, state, n, save_every=n, observe=lambda s: 0).state, 5) / n
+    step = median_seconds(lambda: rollout(dynamics, state, n, save_every=n).state, 5) / n
     peers, absent = {}, {}
     for name in ("lammps", "jax-md", "openmm"):
         found, why = peer(name, cells, n // (4 if name == "jax-md" else 1))
@@ -96,7 +96,7 @@ def replica_case() -> dict[str, Any]:
 
     step = median_seconds(lambda: run(keys), 5) / 100
     found, why = peer("jax-md-replicas", 4, 20)
-    notes = {} if why is None else {"jax-md": why}
+    notes: dict[str, Any] = {} if why is None else {"jax-md absent": why}
     return case("64 x 256 replicas", "seconds per step", step, {"jax-md": found["step"]} if found else {}, **notes)
 
 
@@ -110,7 +110,7 @@ def compile_cases() -> list[dict[str, Any]]:
         return jnp.sum(rollout(dynamics, state, 10, save_every=10, throw=False).state.system.position ** 2)
 
     found, why = peer("jax-md-compile", 5, 10)
-    notes = {} if why is None else {"jax-md": why}
+    notes: dict[str, Any] = {} if why is None else {"jax-md absent": why}
     cases = []
     for name, fn in (("run", loss), ("gradient", jax.grad(loss))):
         jax.clear_caches()
@@ -124,7 +124,7 @@ def compile_cases() -> list[dict[str, Any]]:
 
 def run() -> list[dict[str, Any]]:
     """All cases; in float32, whatever the caller has set."""
-    wide = jax.config.jax_enable_x64
+    wide = bool(jax.config.values["jax_enable_x64"])
     jax.config.update("jax_enable_x64", False)
     try:
         return [*melt_case(10), *melt_case(20), replica_case(), *compile_cases()]

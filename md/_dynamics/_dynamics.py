@@ -71,15 +71,13 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
             every = _steps_between(system, neighbors, reach, self.dt)
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"every must be a whole number of steps of at least 1, not {every!r}.")
-        neighbors = neighbors.watch(system.space, system.position)
         force = self.potential.force(system, neighbors)
         return Dynamics(system, force, neighbors, self.initial_control(system, key), every)
 
     def moved(self, state: Dynamics, system: System) -> Dynamics:
-        """The state after atoms (or the box) have moved: the list's account of it, and the force there."""
-        neighbors = state.neighbors.watch(system.space, system.position)
-        force = self.potential.force(system, neighbors)
-        return Dynamics(system, force, neighbors, state.control, state.every)
+        """The state after atoms (or the box) have moved, with the force there."""
+        force = self.potential.force(system, state.neighbors)
+        return Dynamics(system, force, state.neighbors, state.control, state.every)
 
     def potential_energy(self, state: Dynamics) -> Array:
         """Potential energy of the state."""
@@ -92,34 +90,39 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     def refresh(self, state: Dynamics) -> Dynamics:
         """Atoms back into the box, and a list of where they are now."""
         system = state.system.wrapped()
-        return Dynamics(system, state.force, state.neighbors.refresh(system), state.control, state.every)
+        return Dynamics(system, state.force, _watched(state).refresh(system), state.control, state.every)
 
     def verify(self, state: Dynamics) -> RESULTS:
         """Whether the neighbors were all there at every step."""
-        standing = state.neighbors.fault(self.potential.reach)
+        standing = _watched(state).fault(self.potential.reach)
         late = RESULTS.where(standing.moved, RESULTS.refresh_too_late, RESULTS.successful)
         return RESULTS.where(standing.full, RESULTS.capacity_exceeded, late)
 
     def grow(self, state: Dynamics, failed: Dynamics) -> Dynamics | None:
         """More room in the list, or a refresh after fewer steps, as many as the motion that was met allows."""
         reach = float(self.potential.reach)
-        standing = failed.neighbors.fault(reach)
+        met = _watched(failed)
+        standing = met.fault(reach)
         neighbors, every = state.neighbors, state.every
         if bool(standing.full):
-            neighbors = neighbors.grown(state.system, failed.neighbors, reach)
+            neighbors = neighbors.grown(state.system, met, reach)
         elif every == 1:
             return None
         else:
             margin = float(neighbors.cutoff) - reach
-            used = float(neighbors.cutoff) - float(failed.neighbors.slack)
+            used = float(neighbors.cutoff) - float(met.slack)
             share = margin / used if np.isfinite(used) else 0.5
             every = max(1, min(every - 1, int(0.9 * share * every)))
-        neighbors = neighbors.watch(state.system.space, state.system.position)
         return Dynamics(state.system, state.force, neighbors, state.control, every)
 
     def view(self, state: Dynamics) -> System:
         """The system."""
         return state.system
+
+
+def _watched(state: Dynamics) -> AbstractNeighbors:
+    """The list with an account of how far the atoms are from where it was made: taken when it is replaced."""
+    return state.neighbors.watch(state.system.space, state.system.position)
 
 
 def _steps_between(system: System, neighbors: AbstractNeighbors, reach: Any, dt: Any) -> int:

@@ -53,20 +53,25 @@ def images_near(space: Any, position: Any, cutoff: Any, room: tuple[int, int, in
 
 
 def places_of(chosen: Any, room: int) -> Array:
-    """The places (room,) of what is true in `chosen` (m,), in any order, padded with m.
-
-    Counts are sums along the rows and columns of a square, by products with triangles of ones: `nonzero` does the same
-    with prefix sums, which take XLA a hundred times longer to compile on a CPU.
-    """
+    """The places (room,) of what is true in `chosen` (m,), padded with m."""
     size = chosen.size
-    side = int(np.ceil(np.sqrt(size)))
-    square = jnp.pad(chosen, (0, side * side - size)).reshape(side, side).astype(jnp.float32)
-    before = times(jnp.asarray(np.tri(side, k=-1), jnp.float32), square)  # exact: whole numbers below 2**24
-    columns = times(jnp.sum(square, axis=0), jnp.asarray(np.tri(side, k=-1).T, jnp.float32))
-    rank = (before + columns[None, :]).reshape(-1)[:size].astype(jnp.int32)
-    target = jnp.where(chosen, rank, room)
+    target = jnp.where(chosen, counts_before(chosen), room)
     index = jnp.arange(size, dtype=jnp.int32)
     return jnp.full(room, size, jnp.int32).at[target].set(index, mode="drop", unique_indices=False)
+
+
+def counts_before(counts: Any) -> Array:
+    """The sum of all counts (m,) before each.
+
+    Sums along the rows of a square, then over its rows, by products with triangles of ones: `cumsum` does the same
+    with a tree of slices, which takes XLA many times longer to compile on a CPU, and to run.
+    """
+    size = counts.size
+    side = int(np.ceil(np.sqrt(size)))
+    square = jnp.pad(counts, (0, side * side - size)).reshape(side, side).astype(jnp.float32)
+    triangle = jnp.asarray(np.tri(side, k=-1), jnp.float32)
+    rows = times(triangle, jnp.sum(square, axis=1))  # exact: whole numbers below 2**24
+    return (times(square, triangle.T) + rows[:, None]).reshape(-1)[:size].astype(jnp.int32)
 
 
 class Grid(NamedTuple):
@@ -89,7 +94,7 @@ def sort_into_cells(place: Any, valid: Any, counts: tuple[int, int, int]) -> Gri
     cells = counts[0] * counts[1] * counts[2]
     number = jnp.where(valid, (cell[:, 0] * counts[1] + cell[:, 1]) * counts[2] + cell[:, 2], cells)
     number, order = jax.lax.sort((number, jnp.arange(number.size, dtype=jnp.int32)), num_keys=1, is_stable=False)
-    first = jnp.searchsorted(number, jnp.arange(cells + 1, dtype=jnp.int32)).astype(jnp.int32)
+    first = counts_before(jnp.zeros(cells + 1, jnp.int32).at[number].add(1))
     return Grid(order, first, place[order], low, size)
 
 
@@ -127,7 +132,7 @@ def windows(grid: Grid, center: Any, cutoff: Any, counts: tuple[int, int, int]) 
         stop = grid.first[base + level(center[:, 2] + half) + 1]
         return start, jnp.where(valid, stop, start)
 
-    return jax.lax.map(window, offsets)
+    return jax.vmap(window)(offsets)
 
 
 def compact(grid: Grid, start: Any, stop: Any, home: Any, cutoff: Any, slots: int) -> tuple[Array, Array]:

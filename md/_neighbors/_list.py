@@ -22,7 +22,7 @@ class NeighborList(AbstractNeighbors):
 
     A full list: j is with i, and i with j. Images stand beside the atoms in one sorted order of e places, of which
     `index` (k, n) holds numbers, padded with e: column c belongs to the atom `owner[home[c]]`, and a place is
-    `position[owner] + shift @ cell`. So any box is right, also one smaller than the cutoff, and the loops over pairs
+    `position[owner] + shift.T @ cell`. So any box is right, also one smaller than the cutoff, and the loops over pairs
     need no minimum image.
     """
 
@@ -62,7 +62,7 @@ class NeighborList(AbstractNeighbors):
         start, stop = windows(grid, grid.place[home], self.cutoff, self.cells)
         index, found = compact(grid, start, stop, home, self.cutoff, self.index.shape[0])
         inverse = jnp.zeros(n, jnp.int32).at[grid.order[home]].set(jnp.arange(n, dtype=jnp.int32), unique_indices=True)
-        last = lambda x: jnp.concatenate([x, jnp.zeros((1, *x.shape[1:]), x.dtype)])
+        last = lambda x: jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, 1)])
         needed = jnp.where(covers(grid, self.cutoff, self.cells), images.needed, _NEVER)
         return NeighborList(
             cutoff=self.cutoff,
@@ -70,7 +70,7 @@ class NeighborList(AbstractNeighbors):
             home=home,
             inverse=inverse,
             owner=last(owner[grid.order]),
-            shift=last(images.shift[grid.order]),
+            shift=last(images.shift[grid.order].T),
             reference=position,
             cell=space.cell,
             slack=jnp.minimum(self.slack, self.cutoff),
@@ -84,9 +84,9 @@ class NeighborList(AbstractNeighbors):
     def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any) -> tuple[Any, ...]:
         """Gathers a few slots of all atoms at a time."""
         place = self._places(space, position)
-        kind = species[self.owner]
-        here = tuple(x[self.home] for x in place)
-        kind_here = kind[self.home]
+        kind = _pick(species, self.owner)
+        here = tuple(_pick(x, self.home) for x in place)
+        kind_here = _pick(kind, self.home)
 
         def body(index):
             d = tuple(a[None, :] - _pick(x, index) for a, x in zip(here, place, strict=True))
@@ -94,7 +94,7 @@ class NeighborList(AbstractNeighbors):
             terms = of_pairs(d, a, _pick(kind, index), index < self.owner.size - 1)
             return tuple(jnp.sum(x, axis=0) for x in terms)
 
-        return tuple(x[self.inverse] for x in sum_slots(body, self.index, chunk=_CHUNK))
+        return tuple(_pick(x, self.inverse) for x in sum_slots(body, self.index, chunk=_CHUNK))
 
     def vectors(self, system: Any) -> tuple[Any, Any, Any]:
         """Gathered, atoms in the order of the system."""
@@ -107,8 +107,8 @@ class NeighborList(AbstractNeighbors):
         """Numbers of the neighbors (n, k), padded with n, their images (n, k, 3) relative to the atom, and presence."""
         index = self.index[:, self.inverse].T
         present = index < self.owner.size - 1
-        own = self.shift[self.home[self.inverse]][:, None, :]
-        return jnp.where(present, _pick(self.owner, index), self.home.size), _pick(self.shift, index) - own, present
+        own = self.shift.T[self.home[self.inverse]][:, None, :]
+        return jnp.where(present, _pick(self.owner, index), self.home.size), _pick(self.shift.T, index) - own, present
 
     def watch(self, space: Any, position: Any) -> "NeighborList":
         """Notes how far any atom is from where the cell's strain alone would have taken it."""
@@ -134,8 +134,8 @@ class NeighborList(AbstractNeighbors):
 
     def _places(self, space: Any, position: Any) -> tuple[Any, Any, Any]:
         cell, shift = space.cell, self.shift.astype(position.dtype)
-        along = lambda k: sum(shift[:, m] * cell[m, k] for m in range(3))
-        return tuple(position[:, k][self.owner] + along(k) for k in range(3))  # pyright: ignore[reportReturnType]
+        along = lambda k: sum(shift[m] * cell[m, k] for m in range(3))
+        return tuple(_pick(position[:, k], self.owner) + along(k) for k in range(3))  # pyright: ignore[reportReturnType]
 
 
 _refresh = eqx.filter_jit(NeighborList.refresh)
@@ -188,7 +188,7 @@ def _blank(system: Any, cutoff: Any, slots: int, sizes: tuple[Any, Any, Any]) ->
         home=whole(n),
         inverse=whole(n),
         owner=whole(places),
-        shift=whole(places, 3),
+        shift=whole(3, places),
         reference=system.position,
         cell=system.space.cell,
         slack=cutoff,
