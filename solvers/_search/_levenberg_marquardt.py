@@ -34,8 +34,13 @@ class Memory(eqx.Module):
 
     @property
     def scale(self) -> Float[Array, " p"]:
-        """What a unit of each coordinate counts; a coordinate that has had no effect yet counts as it is."""
-        return jnp.where(self.norms > 0, self.norms, 1)
+        """What a unit of each coordinate counts; a coordinate that has had no effect yet counts as it is.
+
+        Beside a norm of long ago the present one must not look like rounding, or its direction would seem blind.
+        """
+        now = self.model.column_norms
+        least = jnp.where(now > 0, now * float(jnp.finfo(now.dtype).eps) ** -0.5, jnp.inf)
+        return jnp.where(self.norms > 0, jnp.minimum(self.norms, least), 1)
 
 
 def scaled_gradient_norm(objective: AbstractObjective, z: Float[Array, " p"], memory: Memory) -> Scalar:
@@ -58,9 +63,9 @@ class LevenbergMarquardt(AbstractMethod):
     - A bound that is active at the optimum is met exactly, and left again when the gradient turns.
 
     The search ends where the next step would change no coordinate by more than `rtol` of its size, or would lower the
-    cost by no more than `rtol**2` of it, or by less than its rounding, or where the residuals are eps times what they
-    were at the start; that step is not evaluated. If the cost does not fall although its gradient says so, the verdict
-    is `search_stalled`, unless nothing but rounding is left of it.
+    cost by no more than `rtol**2` of it, or by less than its rounding; or where the last digits of the coordinates
+    change the residuals by more than they are. If the cost does not fall although its gradient says so, the verdict is
+    `search_stalled`.
 
     - `rtol`: positive; the default, eps^(3/4), is as tight as the dtype allows. A cost that is computed with an error,
       by an adaptive integrator for instance, calls for a larger one.
@@ -86,6 +91,7 @@ class LevenbergMarquardt(AbstractMethod):
             first=evaluation.cost,
         )
         length = jnp.sqrt(jnp.sum(jnp.where(objective.lower < objective.upper, memory.norms * z, 0) ** 2))
+        length = jnp.maximum(length, 1e-4 * jnp.sqrt(2 * model.half_square))  # a start near zero tells no length
         memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
         unusable = jnp.where(model.finite, 0, code_of(RESULTS.nonfinite_residuals))
         verdict = jnp.where(evaluation.failed, evaluation.first_failure, unusable)
@@ -124,8 +130,11 @@ class LevenbergMarquardt(AbstractMethod):
         near = (move.decrement <= eps**0.5 * size) | (bounded & within(move.newton, eps**0.5))
         perfect = size <= eps**2 * jnp.abs(memory.first)  # residuals are rounding of those at the start
         over = converged | collapsed | perfect
-        exact = size <= eps**1.25 * jnp.abs(memory.first)  # nothing but rounding is left of a perfect fit
-        verdict = jnp.where(converged | near | exact, 0, code_of(RESULTS.search_stalled))
+        # Residuals below what the last digits of the coordinates change: the fit is perfect.
+        rounding = 4 * eps * jnp.sum(model.column_norms * jnp.abs(z))
+        perfect = (model.half_square <= rounding**2 / 2) & (size <= eps**1.25 * jnp.abs(memory.first))
+        over = converged | collapsed | perfect
+        verdict = jnp.where(converged | near | perfect, 0, code_of(RESULTS.search_stalled))
         return jax.lax.cond(
             over,
             lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),

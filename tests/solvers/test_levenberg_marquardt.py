@@ -284,3 +284,16 @@ def test_exact_data_with_a_parameter_that_is_zero():
     end = search(METHOD, Residuals(lambda z, x: z[0] + z[1] * x - 2 * x, jnp.zeros(2), x), jnp.asarray([0.5, 0.7]))
     assert end.done and end.verdict == 0 and end.num_steps < 5
     np.testing.assert_allclose(end.z, [0.0, 2.0], atol=1e-14)
+
+
+def test_starts_from_which_the_jacobian_changes_by_many_orders_or_which_are_almost_zero():
+    """The scale remembers the largest column, and the first region is as long as the start: neither may blind it."""
+    x = jnp.linspace(0.0, 5.0, 20)
+    data = jnp.exp(x / 2) + 1 + jnp.cos(7 * x) / 10
+    grow = Residuals(lambda z, x: jnp.exp(z[0] * x) + z[1] - data, jnp.zeros(2), x)
+    for start in (2.0, 8.0, 20.0):
+        end = search(METHOD, grow, jnp.asarray([start, 0.5]))
+        np.testing.assert_allclose(end.z, [0.499371, 1.009621], rtol=1e-5)
+        assert end.verdict == 0
+    line = Residuals(lambda z, x: z[0] * x - jnp.asarray([1.0, 2.1]), jnp.zeros(1), jnp.asarray([1.0, 2.0]))
+    np.testing.assert_allclose(search(METHOD, line, jnp.asarray([1e-30])).z, [1.04], rtol=1e-12)
