@@ -11,14 +11,13 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import parameter
-from .._neighbors import AbstractNeighbors
-from .._potential import AbstractPotential, in_dtype, Sum
-from .._system import System
+from .._gathered import AbstractGathered
+from .._potential import AbstractPotential, Sum
 from ._cutoff import AbstractCutoff
-from ._engine import pair_energy, pair_force
+from ._engine import pair_energy, pair_force, pair_virial
 
 
-class AbstractPair(AbstractPotential):
+class AbstractPair(AbstractGathered):
     r"""A potential that is a sum over pairs, $\sum_{i<j} u(r_{ij}^2, a_i, a_j)$: write `energy` and `reach`, no more.
 
     Forces, stress and all derivatives follow. Two atoms on one point give whatever u gives there, usually infinity or
@@ -29,13 +28,17 @@ class AbstractPair(AbstractPotential):
     def energy(self, r2: Any, a: Any, b: Any) -> Any:
         """Energy of one pair at the squared distance `r2`, of species `a` and `b`; 0 from `reach` on."""
 
-    def total(self, system: System, neighbors: AbstractNeighbors) -> Array:
+    def sum_energy(self, space: Any, position: Any, species: Any, neighbors: Any) -> Array:
         """Sum over the pairs."""
-        return pair_energy(*_operands(self, system, neighbors))
+        return pair_energy(self, space, position, species, neighbors)
 
-    def force(self, system: System, neighbors: AbstractNeighbors) -> Array:
+    def sum_force(self, space: Any, position: Any, species: Any, neighbors: Any, strain: Any = None) -> Array:
         """Force on each atom, gathered from its neighbors."""
-        return pair_force(*_operands(self, system, neighbors))
+        return pair_force(self, space, position, species, neighbors, strain)
+
+    def sum_virial(self, space: Any, position: Any, species: Any, neighbors: Any) -> Array:
+        """Sum over the pairs."""
+        return pair_virial(self, space, position, species, neighbors)
 
     def __add__(self, other: AbstractPotential) -> AbstractPotential:
         """The sum; of two pair potentials a pair potential."""
@@ -48,10 +51,6 @@ class AbstractPair(AbstractPotential):
         return PairScaled(factor=factor, pair=self)
 
     __rmul__ = __mul__
-
-
-def _operands(pair: AbstractPair, system: System, neighbors: AbstractNeighbors) -> tuple[Any, ...]:
-    return in_dtype(pair, system.position.dtype), system.space, system.position, system.species, neighbors
 
 
 class PairSum(AbstractPair):
