@@ -2,12 +2,18 @@
 
 from ._dynamics import (
     AbstractDynamics as AbstractDynamics,
+    Andersen as Andersen,
+    Brownian as Brownian,
     Dynamics as Dynamics,
     Langevin as Langevin,
+    NoseHoover as NoseHoover,
+    RESPA as RESPA,
+    VelocityRescaling as VelocityRescaling,
     VelocityVerlet as VelocityVerlet,
     Yoshida4 as Yoshida4,
     Yoshida6 as Yoshida6,
 )
+from ._interop import calculator as calculator, from_atoms as from_atoms, to_atoms as to_atoms
 from ._lattice import diamond as diamond, fcc as fcc, simple_cubic as simple_cubic
 from ._measure import (
     energy as energy,
@@ -60,3 +66,4 @@ from ._space import (
     Triclinic as Triclinic,
 )
 from ._system import draw_velocities as draw_velocities, System as System
+from ._units import METAL as METAL, NANO as NANO, REAL as REAL, REDUCED as REDUCED, SI as SI, Units as Units

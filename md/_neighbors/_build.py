@@ -84,24 +84,22 @@ class Grid(NamedTuple):
     size: Array
 
 
-def sort_into_cells(place: Any, valid: Any, counts: tuple[int, int, int]) -> Grid:
-    """Places (e, 3) sorted by cell, columns along z; those not valid come last."""
+def sort_into_cells(place: Any, valid: Any, cutoff: Any, counts: tuple[int, int, int]) -> Grid:
+    """Places (e, 3) sorted by cell, columns along z; those not valid come last.
+
+    Columns are never narrower than those that are visited around an atom need to be, wherever the atoms have gone.
+    """
     low = jnp.min(jnp.where(valid[:, None], place, jnp.inf), axis=0)
     high = jnp.max(jnp.where(valid[:, None], place, -jnp.inf), axis=0)
     low, high = low - 1e-3 * (high - low + 1), high + 1e-3 * (high - low + 1)
-    size = (high - low) / jnp.asarray(counts, place.dtype)
+    least = 1.001 * cutoff / COLUMNS * jnp.asarray([1, 1, 0], place.dtype)
+    size = jnp.maximum((high - low) / jnp.asarray(counts, place.dtype), least)
     cell = cell_of(place, low, size, counts)
     cells = counts[0] * counts[1] * counts[2]
     number = jnp.where(valid, (cell[:, 0] * counts[1] + cell[:, 1]) * counts[2] + cell[:, 2], cells)
     number, order = jax.lax.sort((number, jnp.arange(number.size, dtype=jnp.int32)), num_keys=1, is_stable=False)
     first = counts_before(jnp.zeros(cells + 1, jnp.int32).at[number].add(1))
     return Grid(order, first, place[order], low, size)
-
-
-def covers(grid: Grid, cutoff: Any, counts: tuple[int, int, int]) -> Array:
-    """Whether the columns that are visited around an atom are wide enough for the cutoff."""
-    few = jnp.asarray([c <= COLUMNS + 1 for c in counts[:2]])  # all columns are visited
-    return jnp.all(few | (COLUMNS * grid.size[:2] >= cutoff))
 
 
 def cell_of(place: Any, origin: Any, size: Any, counts: tuple[int, int, int]) -> Array:

@@ -9,12 +9,11 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._space import inverse, times
-from ._build import BINS, COLUMNS, compact, covers, images_near, places_of, sort_into_cells, windows
+from ._build import BINS, COLUMNS, compact, images_near, places_of, sort_into_cells, windows
 from ._neighbors import AbstractNeighbors, OfPairs, Standing, sum_slots
 
 _CHUNK = 4
 _SPARE = 1.1  # room beyond what the configuration at hand needs
-_NEVER = 2**30  # more images than there is ever room for: the cells themselves must be made anew
 
 
 class NeighborList(AbstractNeighbors):
@@ -57,13 +56,12 @@ class NeighborList(AbstractNeighbors):
         images = images_near(space, position, self.cutoff, self.room, self.layers)
         owner = jnp.maximum(images.owner, 0)
         place = position[owner] + times(images.shift.astype(position.dtype), space.cell)
-        grid = sort_into_cells(place, images.owner >= 0, self.cells)
+        grid = sort_into_cells(place, images.owner >= 0, self.cutoff, self.cells)
         home = places_of(grid.order < n, n)
         start, stop = windows(grid, grid.place[home], self.cutoff, self.cells)
         index, found = compact(grid, start, stop, home, self.cutoff, self.index.shape[0])
         inverse = jnp.zeros(n, jnp.int32).at[grid.order[home]].set(jnp.arange(n, dtype=jnp.int32), unique_indices=True)
         last = lambda x: jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, 1)])
-        needed = jnp.where(covers(grid, self.cutoff, self.cells), images.needed, _NEVER)
         return NeighborList(
             cutoff=self.cutoff,
             index=index,
@@ -75,7 +73,7 @@ class NeighborList(AbstractNeighbors):
             cell=space.cell,
             slack=jnp.minimum(self.slack, self.cutoff),
             found=jnp.maximum(self.found, jnp.max(found)),
-            images=jnp.maximum(self.images, needed),
+            images=jnp.maximum(self.images, images.needed),
             room=self.room,
             layers=self.layers,
             cells=self.cells,
@@ -167,7 +165,7 @@ def _count(system: Any, cutoff: float) -> tuple[Any, Any, int]:
 
 
 def _cells(system: Any, cutoff: float) -> tuple[int, int, int]:
-    """Into how many fine cells to sort; the columns a few per cent too wide, so that the box may shrink a little."""
+    """Into how many fine cells to sort; columns a few per cent too wide, to be even if the box shrinks a little."""
     space = system.space
     margin = np.nan_to_num(cutoff / np.asarray(space.widths))  # of an open axis 0
     extent = np.ptp(np.asarray(space.wrap(system.position)[0]), axis=0) + 2 * np.abs(np.asarray(space.cell)).T @ margin
