@@ -59,6 +59,7 @@ from ._potential import (
     External as External,
     ManyBody as ManyBody,
 )
+from ._second_virial import second_virial as second_virial
 from ._space import (
     AbstractSpace as AbstractSpace,
     Free as Free,
