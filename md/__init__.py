@@ -30,6 +30,20 @@ from ._neighbors import (
     neighbor_list as neighbor_list,
     NeighborList as NeighborList,
 )
+from ._observables import (
+    angle_distribution as angle_distribution,
+    Average as Average,
+    average as average,
+    configurational_temperature as configurational_temperature,
+    Curve as Curve,
+    diffusion as diffusion,
+    green_kubo_diffusion as green_kubo_diffusion,
+    green_kubo_viscosity as green_kubo_viscosity,
+    mean_square_displacement as mean_square_displacement,
+    radial_distribution as radial_distribution,
+    structure_factor as structure_factor,
+    velocity_autocorrelation as velocity_autocorrelation,
+)
 from ._pair import (
     AbstractCurve as AbstractCurve,
     AbstractCutoff as AbstractCutoff,

@@ -19,8 +19,11 @@ class System(eqx.Module):
     - `species` (n,) int: which row of a potential's tables an atom uses (default 0).
     - `space`: `Free`, `Periodic` or `Triclinic`.
     - `image` (n, 3) int: the boxes an atom has crossed; `unwrapped` is position + image @ cell.
+    - `fixed` (n,) bool: atoms that never move, whatever the integrator (default: none); their velocity is 0. Where the
+      box changes, they keep their place relative to it.
 
-    All floats get the dtype of `position`. Raises ValueError for wrong shapes, NaN, masses that are not positive.
+    All floats get the dtype of `position`. Raises ValueError for wrong shapes, NaN, masses that are not positive,
+    fixed atoms that move.
     """
 
     position: Any
@@ -29,6 +32,7 @@ class System(eqx.Module):
     mass: Any
     species: Any
     image: Any
+    fixed: Any
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class System(eqx.Module):
         mass: Any = 1.0,
         species: Any = 0,
         image: Any = None,
+        fixed: Any = None,
     ) -> None:
         self.position = jnp.asarray(position)
         if self.position.ndim != 2 or self.position.shape[1] != 3:
@@ -53,6 +58,7 @@ class System(eqx.Module):
         self.mass = _filled("mass", mass, (n,), dtype)
         self.species = _filled("species", _whole("species", species), (n,), jnp.int32)
         self.image = _filled("image", _whole("image", 0 if image is None else image), (n, 3), jnp.int32)
+        self.fixed = None if fixed is None else _mask(fixed, n)
         _check(self)
 
     @property
@@ -70,9 +76,24 @@ class System(eqx.Module):
         r"""$\sum_i m_i v_i^2 / 2$ [energy]."""
         return jnp.sum(self.mass * jnp.sum(self.velocity**2, axis=1)) / 2
 
+    def degrees_of_freedom(self, *, constraints: int = 3) -> Array:
+        """Three for each atom that is not fixed, less `constraints`; atoms that are fixed make up for all of those.
+
+        `constraints` is 3 where the total momentum is conserved, else 0 (friction, external forces).
+        """
+        if self.fixed is None:
+            count = jnp.asarray(self.position.size - constraints)
+        else:
+            count = 3 * jnp.sum(~self.fixed) - jnp.where(jnp.any(self.fixed), 0, constraints)
+        return count.astype(self.position.dtype)
+
     def temperature(self, *, constraints: int = 3) -> Array:
-        r"""$kT = 2 E_k / (3n - c)$ [energy]; `constraints` $c$ is 3 where total momentum is conserved, else 0."""
-        return 2 * self.kinetic_energy / (self.position.size - constraints)
+        r"""$kT = 2 E_k / f$ [energy], of f `degrees_of_freedom`."""
+        return 2 * self.kinetic_energy / self.degrees_of_freedom(constraints=constraints)
+
+    def held(self, vectors: Any) -> Any:
+        """Vectors of the atoms (n, 3), those of fixed atoms made 0."""
+        return vectors if self.fixed is None else jnp.where(self.fixed[:, None], 0, vectors)
 
     def replace(self, *, position: Any = None, velocity: Any = None, space: Any = None, image: Any = None) -> "System":
         """The system with some of what moves exchanged, unchecked."""
@@ -93,15 +114,16 @@ class System(eqx.Module):
 def draw_velocities(system: System, kT: Any, *, key: PRNGKeyArray, keep_momentum: bool = False) -> System:
     r"""The system with velocities from the Maxwell-Boltzmann distribution, each component of variance $kT/m_i$.
 
-    The total momentum is removed unless `keep_momentum`; energies are then short of three degrees of freedom, which
-    `temperature()` takes into account. `kT` [energy].
+    The total momentum is removed unless `keep_momentum`, or atoms are fixed; energies are then short of three degrees
+    of freedom, which `temperature()` takes into account. `kT` [energy].
     """
     dtype = system.position.dtype
     kT = jnp.asarray(kT, dtype)
     if not isinstance(kT, Tracer) and not kT >= 0:
         raise ValueError(f"kT must not be negative, got {kT}.")
     velocity = jax.random.normal(key, system.position.shape, dtype) * jnp.sqrt(kT / system.mass)[:, None]
-    if not keep_momentum:
+    velocity = system.held(velocity)
+    if not keep_momentum and system.fixed is None:
         velocity = velocity - ((system.mass @ velocity) / jnp.sum(system.mass))[None, :]
     return system.replace(velocity=velocity)
 
@@ -120,6 +142,13 @@ def _whole(name: str, value: Any) -> Array:
     return value
 
 
+def _mask(fixed: Any, n: int) -> Array:
+    fixed = jnp.asarray(fixed)
+    if fixed.dtype != bool or fixed.shape != (n,):
+        raise ValueError(f"System.fixed must be ({n},) booleans, one for each atom, not {fixed.dtype}{fixed.shape}.")
+    return fixed
+
+
 def _check(system: System) -> None:
     for name in ("position", "velocity", "mass"):
         value = getattr(system, name)
@@ -131,5 +160,9 @@ def _check(system: System) -> None:
     if not isinstance(system.mass, Tracer) and not (np.asarray(system.mass) > 0).all():
         atom = int(np.argmin(np.asarray(system.mass) > 0))
         raise ValueError(f"System.mass must be positive; atom {atom} has {system.mass[atom]}.")
+    if system.fixed is not None and not isinstance(system.velocity, Tracer) and not isinstance(system.fixed, Tracer):
+        moving = np.asarray(system.fixed) & (np.asarray(system.velocity) != 0).any(axis=1)
+        if moving.any():
+            raise ValueError(f"System.velocity of atom {np.argmax(moving)} is not 0, but the atom is fixed.")
     if not isinstance(system.species, Tracer) and system.species.size and int(system.species.min()) < 0:
         raise ValueError("System.species must not be negative: they number the rows of a potential's tables.")

@@ -1,5 +1,9 @@
 """Equations of motion, as simulators."""
 
+from ._andersen import Andersen as Andersen
 from ._dynamics import AbstractDynamics as AbstractDynamics, Dynamics as Dynamics
-from ._langevin import Langevin as Langevin
+from ._langevin import Brownian as Brownian, Langevin as Langevin
+from ._nose_hoover import NoseHoover as NoseHoover
+from ._rescaling import VelocityRescaling as VelocityRescaling
+from ._respa import RESPA as RESPA
 from ._verlet import VelocityVerlet as VelocityVerlet, Yoshida4 as Yoshida4, Yoshida6 as Yoshida6

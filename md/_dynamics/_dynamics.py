@@ -1,7 +1,7 @@
 """What every integrator shares: its state, its neighbor list, its forces."""
 
 import abc
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,6 +14,11 @@ from .._measure import check_species
 from .._neighbors import AbstractNeighbors, AllPairs, neighbor_list
 from .._potential import AbstractPotential
 from .._system import System
+
+if TYPE_CHECKING:  # pyright counts an eqx.AbstractVar as a constructor argument
+    from typing import ClassVar as AbstractVar
+else:
+    from equinox import AbstractVar
 
 _MOST, _AT_REST = 100, 10  # steps between refreshes: at most, and where nothing moves yet
 
@@ -30,6 +35,18 @@ class Dynamics(eqx.Module):
     control: Any
     every: int = eqx.field(static=True)
 
+    def replace(
+        self, *, system: Any = None, force: Any = None, neighbors: Any = None, control: Any = None
+    ) -> "Dynamics":
+        """The state with some of it exchanged."""
+        return Dynamics(
+            self.system if system is None else system,
+            self.force if force is None else force,
+            self.neighbors if neighbors is None else neighbors,
+            self.control if control is None else control,
+            self.every,
+        )
+
 
 class AbstractDynamics(AbstractMaintained[Dynamics]):
     """An integrator: a simulator whose state is a `Dynamics`.
@@ -38,11 +55,14 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     next), `initial_control` and `conserved`; `dt` [time] and `potential` are fields.
     """
 
-    potential: eqx.AbstractVar[AbstractPotential]
+    potential: AbstractVar[AbstractPotential]
 
     @abc.abstractmethod
-    def initial_control(self, system: System, key: PRNGKeyArray | None) -> Any:
-        """What the integrator carries at the start; a ValueError if it needs a key and there is none."""
+    def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> Any:
+        """What the integrator carries at the start, where the state has none yet.
+
+        A ValueError if it needs a key and there is none, or if the system does not suit it.
+        """
 
     @abc.abstractmethod
     def conserved(self, state: Dynamics) -> Array:
@@ -71,13 +91,12 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
             every = _steps_between(system, neighbors, reach, self.dt)
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"every must be a whole number of steps of at least 1, not {every!r}.")
-        force = self.potential.force(system, neighbors)
-        return Dynamics(system, force, neighbors, self.initial_control(system, key), every)
+        state = Dynamics(system, self.potential.force(system, neighbors), neighbors, None, every)
+        return state.replace(control=self.initial_control(state, key))
 
     def moved(self, state: Dynamics, system: System) -> Dynamics:
         """The state after atoms (or the box) have moved, with the force there."""
-        force = self.potential.force(system, state.neighbors)
-        return Dynamics(system, force, state.neighbors, state.control, state.every)
+        return state.replace(system=system, force=self.potential.force(system, state.neighbors))
 
     def potential_energy(self, state: Dynamics) -> Array:
         """Potential energy of the state."""
@@ -90,7 +109,7 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     def refresh(self, state: Dynamics) -> Dynamics:
         """Atoms back into the box, and a list of where they are now."""
         system = state.system.wrapped()
-        return Dynamics(system, state.force, _watched(state).refresh(system), state.control, state.every)
+        return state.replace(system=system, neighbors=_watched(state).refresh(system))
 
     def verify(self, state: Dynamics) -> RESULTS:
         """Whether the neighbors were all there at every step."""

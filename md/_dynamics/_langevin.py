@@ -1,23 +1,16 @@
-"""Motion in a heat bath with friction."""
+"""Motion in a heat bath with friction, and its limit of strong friction."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ...solvers import parameter
 from .._potential import AbstractPotential
 from .._system import System
+from ._bath import Bath, drawn, less_heat, new_bath, step_in_bath
 from ._dynamics import AbstractDynamics, Dynamics
-from ._steps import check_dt, drifted, kicked
-
-
-class Bath(NamedTuple):
-    """What `Langevin` carries: the key of the next noise, and the heat that has gone into the system so far."""
-
-    key: Any
-    heat: Any
+from ._steps import check_positive, in_dtype_of
 
 
 class Langevin(AbstractDynamics):
@@ -34,32 +27,58 @@ class Langevin(AbstractDynamics):
     dt: Any = parameter()
 
     def __check_init__(self) -> None:
-        check_dt(self)
+        check_positive(self, "dt")
 
     def __call__(self, state: Dynamics) -> Dynamics:
         """One step."""
-        key, now = jax.random.split(state.control.key)
-        system = drifted(kicked(state.system, state.force, self.dt / 2), self.dt / 2)
-        before = system.kinetic_energy
-        system = self._thermalized(system, now)
-        heat = state.control.heat + system.kinetic_energy - before
-        state = self.moved(state, drifted(system, self.dt / 2))
-        system = kicked(state.system, state.force, self.dt / 2)
-        return Dynamics(system, state.force, state.neighbors, Bath(key, heat), state.every)
+        return step_in_bath(self, state, self.dt, self._thermalized)
 
     def _thermalized(self, system: System, key: PRNGKeyArray) -> System:
-        dtype = system.velocity.dtype
-        kept = jnp.exp(-self.friction * self.dt)
-        width = jnp.sqrt(-jnp.expm1(-2 * self.friction * self.dt) * self.kT).astype(dtype) / jnp.sqrt(system.mass)
-        noise = jax.random.normal(key, system.velocity.shape, dtype)
-        return system.replace(velocity=kept.astype(dtype) * system.velocity + width[:, None] * noise)
+        lost = self.friction * self.dt
+        kept, kT = in_dtype_of(system, jnp.exp(-lost), -jnp.expm1(-2 * lost) * self.kT)
+        return system.replace(velocity=kept * system.velocity + drawn(system, kT, key))
 
-    def initial_control(self, system: System, key: PRNGKeyArray | None) -> Bath:
+    def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> Bath:
         """The key, and no heat yet."""
-        if key is None:
-            raise ValueError("Langevin draws random numbers: pass a key, `start(system, key=jax.random.key(0))`.")
-        return Bath(key, jnp.zeros((), system.position.dtype))
+        return new_bath(self, state, key)
 
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy, less the heat that came from the bath."""
-        return state.system.kinetic_energy + self.potential_energy(state) - state.control.heat
+        return less_heat(self, state)
+
+
+class Brownian(AbstractDynamics):
+    r"""Motion without inertia (NVT): $m \gamma \, \dot x = F + \sqrt{2 \gamma m kT} \, \xi$.
+
+    `kT` [energy], `friction` $\gamma$ [1/time], `dt` $h$ [time]; free atoms diffuse with $D = kT / (m \gamma)$. The
+    method of Leimkuhler and Matthews, $x \mathrel{+}= \frac{h}{\gamma m} F + \sqrt{2 h kT / (\gamma m)} \, (R_k +
+    R_{k+1}) / 2$ with one new normal $R$ and one force a step: configurations are exact to order 2, where the method of
+    Euler and Maruyama has order 1, and to order 1 in time. It is `Langevin`'s step of length $\sqrt{2 h / \gamma}$ with
+    velocities drawn anew in each, and is computed so: `velocity` is at kT, but is not the rate at which positions
+    change. Start with velocities drawn at kT. Source: B. Leimkuhler and C. Matthews, Appl. Math. Res. Express 2013, 34,
+    doi:10.1093/amrx/abs010.
+    """
+
+    potential: AbstractPotential
+    kT: Any = parameter()
+    friction: Any = parameter()
+    dt: Any = parameter()
+
+    def __check_init__(self) -> None:
+        check_positive(self, "friction", "dt")
+
+    def __call__(self, state: Dynamics) -> Dynamics:
+        """One step."""
+        return step_in_bath(self, state, jnp.sqrt(2 * self.dt / self.friction), self._thermalized)
+
+    def _thermalized(self, system: System, key: PRNGKeyArray) -> System:
+        (kT,) = in_dtype_of(system, self.kT)
+        return system.replace(velocity=drawn(system, kT, key))
+
+    def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> Bath:
+        """The key, and no heat yet."""
+        return new_bath(self, state, key)
+
+    def conserved(self, state: Dynamics) -> Array:
+        """Kinetic plus potential energy, less the heat that came from the bath; kept to order 1 in dt."""
+        return less_heat(self, state)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
@@ -11,7 +12,7 @@ from .._system import System
 def kicked(system: System, force: Any, h: Any) -> System:
     """Velocities changed by a force acting for the time `h`."""
     h = jnp.asarray(h, system.velocity.dtype)
-    return system.replace(velocity=system.velocity + h * force / system.mass[:, None])
+    return system.replace(velocity=system.velocity + h * system.held(force) / system.mass[:, None])
 
 
 def drifted(system: System, h: Any) -> System:
@@ -20,9 +21,21 @@ def drifted(system: System, h: Any) -> System:
     return system.replace(position=system.position + h * system.velocity)
 
 
-def check_dt(dynamics: Any) -> None:
-    """`dt` is one number above zero, as far as it is known."""
-    if jnp.shape(dynamics.dt) != ():
-        raise ValueError(f"{type(dynamics).__name__}.dt has shape {jnp.shape(dynamics.dt)}, expected one number.")
-    if not isinstance(dynamics.dt, Tracer) and not dynamics.dt > 0:
-        raise ValueError(f"{type(dynamics).__name__}.dt must be positive, got {dynamics.dt}.")
+def in_dtype_of(system: System, *values: Any) -> tuple[Any, ...]:
+    """Parameters in the dtype of the positions."""
+    return tuple(jnp.asarray(value, system.position.dtype) for value in values)
+
+
+def is_known(tree: Any) -> bool:
+    """Whether all values can be looked at, because nothing is traced."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def check_positive(dynamics: Any, *names: str) -> None:
+    """Each of these fields is one number above zero, as far as it is known."""
+    for name in names:
+        value = getattr(dynamics, name)
+        if jnp.shape(value) != ():
+            raise ValueError(f"{type(dynamics).__name__}.{name} has shape {jnp.shape(value)}, expected one number.")
+        if not isinstance(value, Tracer) and not value > 0:
+            raise ValueError(f"{type(dynamics).__name__}.{name} must be positive, got {value}.")

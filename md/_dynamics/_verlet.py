@@ -9,9 +9,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...solvers import parameter
 from .._potential import AbstractPotential
-from .._system import System
 from ._dynamics import AbstractDynamics, Dynamics
-from ._steps import check_dt, drifted, kicked
+from ._steps import check_positive, drifted, kicked
 
 
 class VelocityVerlet(AbstractDynamics):
@@ -25,13 +24,13 @@ class VelocityVerlet(AbstractDynamics):
     dt: Any = parameter()
 
     def __check_init__(self) -> None:
-        check_dt(self)
+        check_positive(self, "dt")
 
     def __call__(self, state: Dynamics) -> Dynamics:
         """One step."""
         return _verlet(self, state, self.dt)
 
-    def initial_control(self, system: System, key: PRNGKeyArray | None) -> None:
+    def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> None:
         """Nothing."""
 
     def conserved(self, state: Dynamics) -> Array:
@@ -49,14 +48,14 @@ class Yoshida4(AbstractDynamics):
     dt: Any = parameter()
 
     def __check_init__(self) -> None:
-        check_dt(self)
+        check_positive(self, "dt")
 
     def __call__(self, state: Dynamics) -> Dynamics:
         """One step."""
         outer = 1 / (2 - 2 ** (1 / 3))
         return _composed(self, state, [outer])
 
-    def initial_control(self, system: System, key: PRNGKeyArray | None) -> None:
+    def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> None:
         """Nothing."""
 
     def conserved(self, state: Dynamics) -> Array:
@@ -74,13 +73,13 @@ class Yoshida6(AbstractDynamics):
     dt: Any = parameter()
 
     def __check_init__(self) -> None:
-        check_dt(self)
+        check_positive(self, "dt")
 
     def __call__(self, state: Dynamics) -> Dynamics:
         """One step."""
         return _composed(self, state, [0.784513610477560, 0.235573213359357, -1.17767998417887])
 
-    def initial_control(self, system: System, key: PRNGKeyArray | None) -> None:
+    def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> None:
         """Nothing."""
 
     def conserved(self, state: Dynamics) -> Array:
@@ -92,7 +91,7 @@ def _verlet(dynamics: Any, state: Dynamics, h: Any) -> Dynamics:
     system = kicked(state.system, state.force, h / 2)
     state = dynamics.moved(state, drifted(system, h))
     system = kicked(state.system, state.force, h / 2)
-    return Dynamics(system, state.force, state.neighbors, state.control, state.every)
+    return state.replace(system=system)
 
 
 def _composed(dynamics: Any, state: Dynamics, outer: list[float]) -> Dynamics:
