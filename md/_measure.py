@@ -15,12 +15,12 @@ from ._system import System
 
 def energy(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
     """Potential energy [energy]; in all of these, the neighbors are found if they are not given (outside `jit`)."""
-    return _energy(potential, system, _covering(potential, system, neighbors))
+    return _energy(potential, system, covering(potential, system, neighbors))
 
 
 def forces(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
     """Force on each atom (n, 3) [energy/length], minus the gradient of `energy`."""
-    return _forces(potential, system, _covering(potential, system, neighbors))
+    return _forces(potential, system, covering(potential, system, neighbors))
 
 
 def virial(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
@@ -29,7 +29,7 @@ def virial(potential: AbstractPotential, system: System, neighbors: AbstractNeig
     For pairs $\sum_{i<j} u'(r) \, d \otimes d / r$. Its trace has the sign opposite to that of NIST's and
     LAMMPS's virial.
     """
-    return _virial(potential, system, _covering(potential, system, neighbors))
+    return _virial(potential, system, covering(potential, system, neighbors))
 
 
 def stress(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
@@ -110,7 +110,8 @@ def check_species(potential: AbstractPotential, system: System) -> None:
         )
 
 
-def _covering(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None) -> AbstractNeighbors:
+def covering(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None) -> AbstractNeighbors:
+    """The neighbors given, or those of this configuration."""
     check_species(potential, system)
     if neighbors is None:
         reach = float(potential.reach) if not isinstance(potential.reach, Tracer) else potential.reach
