@@ -15,6 +15,7 @@ from ._dynamics import (
 )
 from ._interop import calculator as calculator, from_atoms as from_atoms, to_atoms as to_atoms
 from ._lattice import diamond as diamond, fcc as fcc, simple_cubic as simple_cubic
+from ._many import AbstractEmbedded as AbstractEmbedded, StillingerWeber as StillingerWeber
 from ._measure import (
     energy as energy,
     forces as forces,

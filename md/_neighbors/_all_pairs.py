@@ -44,7 +44,9 @@ class AllPairs(AbstractNeighbors):
         covered = widths * jnp.asarray(np.max(self.images, axis=0), widths.dtype)
         return jnp.min(jnp.where(jnp.isinf(widths), jnp.inf, covered))
 
-    def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any) -> tuple[Any, ...]:
+    def sweep(
+        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = _CHUNK
+    ) -> tuple[Any, ...]:
         """Loops over j, with all i side by side."""
         n = position.shape[0]
         other = jnp.arange(n, dtype=jnp.int32)
@@ -53,14 +55,14 @@ class AllPairs(AbstractNeighbors):
         sources = self._sources(space, position)
         slots = (jnp.tile(other, max(1, len(self.images))), sources, jnp.tile(species, max(1, len(self.images))))
         home = jnp.arange(slots[0].size) // n == self._home()
-        pad = -slots[0].size % _CHUNK
+        pad = -slots[0].size % chunk
         filled = lambda x, value: jnp.concatenate([x, jnp.full((pad, *x.shape[1:]), value, x.dtype)])
         # a padded slot is atom -1 far away in no image: present for nobody
         slots = (filled(slots[0], -1), filled(slots[1], 0), filled(slots[2], 0), filled(home, False))
 
         def body(slot):
             j, source, b, home = slot
-            shape = (_CHUNK, n)
+            shape = (chunk, n)
             wide = lambda x: jnp.broadcast_to(x[:, None], shape)
             d = tuple(position[None, :, k] - source[:, k, None] for k in range(3))
             if not self.images:
@@ -69,7 +71,7 @@ class AllPairs(AbstractNeighbors):
             terms = of_pairs(d, jnp.broadcast_to(species[None, :], shape), wide(b), present)
             return tuple(jnp.sum(x, axis=0) for x in terms)
 
-        return sum_slots(body, slots, chunk=_CHUNK)
+        return sum_slots(body, slots, chunk=chunk)
 
     def _home(self) -> int:
         return self.images.index((0, 0, 0)) if self.images else 0

@@ -79,7 +79,9 @@ class NeighborList(AbstractNeighbors):
             cells=self.cells,
         )
 
-    def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any) -> tuple[Any, ...]:
+    def sweep(
+        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = _CHUNK
+    ) -> tuple[Any, ...]:
         """Gathers a few slots of all atoms at a time."""
         place = self._places(space, position)
         kind = _pick(species, self.owner)
@@ -92,7 +94,7 @@ class NeighborList(AbstractNeighbors):
             terms = of_pairs(d, a, _pick(kind, index), index < self.owner.size - 1)
             return tuple(jnp.sum(x, axis=0) for x in terms)
 
-        return tuple(_pick(x, self.inverse) for x in sum_slots(body, self.index, chunk=_CHUNK))
+        return tuple(_pick(x, self.inverse) for x in sum_slots(body, self.index, chunk=chunk))
 
     def vectors(self, system: Any) -> tuple[Any, Any, Any]:
         """Gathered, atoms in the order of the system."""

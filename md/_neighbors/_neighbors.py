@@ -27,11 +27,12 @@ class AbstractNeighbors(eqx.Module):
     slack: AbstractVar[Any]  # the longest reach for which it was right at all times since it was made
 
     @abc.abstractmethod
-    def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any) -> tuple[Any, ...]:
+    def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = 4) -> tuple[Any, ...]:
         """For each atom the sum of `of_pairs` over its neighbors: a tuple of arrays (n,).
 
         `of_pairs((dx, dy, dz), a, b, present)` is given arrays of one shape, and returns such: components of
-        d = x_i - x_j, species of i and of j, and whether there is a pair at all.
+        d = x_i - x_j, species of i and of j (any whole numbers that go with the atoms), and whether there is a pair at
+        all. `chunk`, 4 or 1: how many neighbors of each atom at a time; 1 is faster if `of_pairs` reads much.
         """
 
     @abc.abstractmethod

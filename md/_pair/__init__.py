@@ -9,8 +9,19 @@ from ._cutoff import (
     Shifted as Shifted,
     Truncated as Truncated,
 )
-from ._mixing import AbstractMixing as AbstractMixing, Geometric as Geometric, LorentzBerthelot as LorentzBerthelot
-from ._pair import AbstractCurve as AbstractCurve, AbstractPair as AbstractPair, count_species as count_species
+from ._engine import stretched as stretched
+from ._mixing import (
+    AbstractMixing as AbstractMixing,
+    Geometric as Geometric,
+    lookup as lookup,
+    LorentzBerthelot as LorentzBerthelot,
+)
+from ._pair import (
+    AbstractCurve as AbstractCurve,
+    AbstractPair as AbstractPair,
+    check_tables as check_tables,
+    count_species as count_species,
+)
 from ._potentials import (
     Buckingham as Buckingham,
     DampedCoulomb as DampedCoulomb,

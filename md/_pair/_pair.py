@@ -117,22 +117,24 @@ def count_species(potential: Any) -> int | None:
     return min(sizes, default=None)
 
 
-def check_tables(pair: Any, *, positive: tuple[str, ...] = ()) -> None:
-    """Tables have the shape (), (s,) or (s, s) with one s, the last symmetric; those named are positive if known."""
+def check_tables(pair: Any, *, positive: tuple[str, ...] = (), triples: tuple[str, ...] = ()) -> None:
+    """Tables have the shape (), (s,) or (s, s) with one s, the last symmetric; `triples` () or (s, s, s).
+
+    Those named in `positive` are, if known. Raises ValueError.
+    """
     name = type(pair).__name__
     sizes = set()
     for field in pair.tables:
         value = getattr(pair, field)
         shape = jnp.shape(value)
-        if len(shape) > 2 or (len(shape) == 2 and shape[0] != shape[1]) or 0 in shape:
-            raise ValueError(
-                f"{name}.{field} has shape {shape}; it must be one number, (species,) or (species, species)."
-            )
+        if len(shape) not in ((0, 3) if field in triples else (0, 1, 2)) or len(set(shape)) > 1 or 0 in shape:
+            allowed = "(species, species, species)" if field in triples else "(species,) or (species, species)"
+            raise ValueError(f"{name}.{field} has shape {shape}; it must be one number, or {allowed}.")
         sizes.update(shape)
         if isinstance(value, Tracer) or not eqx.is_array_like(value):
             continue
         value = np.asarray(value)
-        if len(shape) == 2 and not np.array_equal(value, value.T):
+        if len(shape) > 1 and not np.array_equal(value, value.swapaxes(-1, -2)):
             raise ValueError(f"{name}.{field} must be a symmetric matrix: the pair (a, b) is the pair (b, a).")
         if not np.isfinite(value).all() or (field in positive and not (value > 0).all()):
             raise ValueError(f"{name}.{field} must be finite{' and positive' * (field in positive)}, got {value}.")
