@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import jax.scipy.stats as stats
+from jax.scipy.special import betaln, gammaln
 from jaxtyping import Array, Float
 
 from .._types import Numbers, parameter
@@ -63,8 +64,9 @@ class HalfNormal(AbstractDistribution):
         return _positive(self.scale)
 
     def log_density(self, x):
-        """log 2 plus the normal density."""
-        return stats.norm.logpdf(x, jnp.zeros_like(self.scale), self.scale) + jnp.log(jnp.asarray(2.0, x.dtype))
+        """log 2 plus the normal density, where x is not negative."""
+        density = stats.norm.logpdf(x, jnp.zeros_like(self.scale), self.scale) + jnp.log(jnp.asarray(2.0, x.dtype))
+        return jnp.where(x >= 0, density, -jnp.inf)
 
     def draw(self, key, shape):
         """scale * |standard normal numbers|."""
@@ -84,7 +86,8 @@ class Gamma(AbstractDistribution):
 
     def log_density(self, x):
         """(shape - 1) log(x) - rate x + const."""
-        return stats.gamma.logpdf(x, self.shape, scale=1 / self.rate)
+        constant = self.shape * jnp.log(self.rate) - gammaln(self.shape)
+        return jnp.where(x >= 0, _log_power(x, self.shape - 1) - self.rate * x + constant, -jnp.inf)
 
     def draw(self, key, shape):
         """Standard gamma numbers / rate."""
@@ -104,11 +107,19 @@ class Beta(AbstractDistribution):
 
     def log_density(self, x):
         """(a - 1) log(x) + (b - 1) log(1 - x) + const."""
-        return stats.beta.logpdf(x, self.a, self.b)
+        powers = _log_power(x, self.a - 1) + _log_power(1 - x, self.b - 1)
+        return jnp.where((x >= 0) & (x <= 1), powers - betaln(self.a, self.b), -jnp.inf)
 
     def draw(self, key, shape):
         """Beta numbers."""
         return jax.random.beta(key, self.a, self.b, shape, self.a.dtype)
+
+
+def _log_power(x: Float[Array, "..."], power: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log(x^power) for x >= 0; constant for power zero, at zero too (JAX's `xlogy` has a NaN slope there)."""
+    x, power = jnp.broadcast_arrays(x, power)
+    counts = (power != 0) & (x >= 0)
+    return jnp.where(counts, power * jnp.log(jnp.where(counts, x, 1)), 0)
 
 
 def _positive(like: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:

@@ -65,7 +65,9 @@ def estimate(
         return jnp.where(held, z - jnp.where(held, bound, 0), moving.gradient_by_jacobian(z))
 
     kink = jnp.any((below | above) & ~held)
-    lost = (last.verdict != 0) | ~last.done | kink
+    hessian = jax.jacfwd(lambda z: conditions(z, jax.lax.stop_gradient(arrays)))(last.z)
+    loose = _is_blind(constant.linearize(last.z).jacobian, held) & _is_singular(hessian)
+    lost = (last.verdict != 0) | ~last.done | kink | loose
     z = implicit.root(conditions, last.z, jax.tree.map(lambda x: _without_derivative_if(lost, x), arrays))
     return Estimate(
         z=z,
@@ -74,6 +76,22 @@ def estimate(
         at_bound=below | above,
         result=as_result(jnp.where(last.done, last.verdict, code_of(RESULTS.nonlinear_max_steps_reached))),
     )
+
+
+def _is_blind(jacobian: Float[Array, "n p"], held: Bool[Array, " p"]) -> Bool[Array, ""]:
+    """Whether some direction of the coordinates that are not held leaves the linearized data alone."""
+    norms = jnp.sqrt(jnp.sum(jacobian**2, axis=0))
+    unit = jnp.where(held[None], 0, jacobian / jnp.where(norms > 0, norms, 1)[None])
+    s = jnp.linalg.svdvals(jnp.concatenate([unit, jnp.diag(held.astype(unit.dtype))]))
+    return s.min() <= s.max() * max(jacobian.shape) * jnp.finfo(s.dtype).eps
+
+
+def _is_singular(hessian: Float[Array, "p p"]) -> Bool[Array, ""]:
+    """Whether it is, up to what the gradient left by a search adds, in units in which its diagonal is one."""
+    root = jnp.sqrt(jnp.abs(jnp.diagonal(hessian)))
+    scale = 1 / jnp.where(root > 0, root, 1)
+    s = jnp.linalg.svdvals(scale[:, None] * hessian * scale[None, :])
+    return s.min() <= s.max() * jnp.finfo(s.dtype).eps ** 0.5
 
 
 @jax.custom_jvp

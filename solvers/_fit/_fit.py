@@ -199,4 +199,4 @@ def result_of(problem: Problem, table: StartTable, recipe: dict[str, str]) -> Fi
 @eqx.filter_jit
 def _look(problem: Problem, z: Float[Array, " p"]) -> tuple[Float[Array, ""], Linearization, Bool[Array, " p"]]:
     """The cost, its local model, and which coordinates lie on a bound."""
-    return problem.evaluate(z).cost, problem.linearize(z), (z <= problem.lower) | (z >= problem.upper)
+    return problem.evaluate(z).cost, problem.linearize_optimum(z), (z <= problem.lower) | (z >= problem.upper)

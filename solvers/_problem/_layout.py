@@ -50,8 +50,10 @@ class Entry(eqx.Module):
 
     def bound(self, value: Float[Array, "..."], none: float) -> Float[Array, " size"]:
         """The coordinates of a bound, flat; `none` where the transform itself excludes what lies beyond."""
-        z = self.coordinate(jnp.broadcast_to(value, self.start.shape))
-        return jnp.ravel(jnp.where(jnp.isnan(z), none, z))
+        value = jnp.broadcast_to(value, self.start.shape)
+        reachable = self.transform.allows(value)
+        z = self.coordinate(jnp.where(reachable, value, self.start))  # log(0) would make derivatives NaN
+        return jnp.ravel(jnp.where(reachable, z, none))
 
     def labels(self) -> Iterator[str]:
         """The names of its numbers, in the order of the flat vector."""
@@ -102,8 +104,7 @@ class Layout(eqx.Module):
 
     def by_name(self, z: Float[Array, " p"]) -> dict[str, Float[Array, "copies ..."]]:
         """The values of the free parameters by name."""
-        pieces = jnp.split(z, np.cumsum([entry.size for entry in self.free])[:-1])
-        return {entry.name: entry.value(piece) for entry, piece in zip(self.free, pieces, strict=True)}
+        return {entry.name: entry.value(piece) for entry, piece in zip(self.free, self._pieces(z), strict=True)}
 
     def derived(self, z: Float[Array, " p"]) -> list[Derived]:
         """What is fixed, and then what is tied, with a row for each experiment where they differ."""
@@ -141,14 +142,27 @@ class Layout(eqx.Module):
 
     def log_prior(self, z: Float[Array, " p"]) -> Scalar:
         """The logarithm of the priors' density of the values."""
-        total = jnp.zeros((), z.dtype)
-        for entry, value in zip(self.free, self.by_name(z).values(), strict=True):
+        return self._log_prior(self.values(z))
+
+    def _log_prior(self, values: Float[Array, " p"]) -> Scalar:
+        total = jnp.zeros((), values.dtype)
+        for entry, piece in zip(self.free, self._pieces(values), strict=True):
             if entry.prior is not None:
+                value = piece.reshape(entry.start.shape)
                 low, high = (jnp.broadcast_to(end, value.shape) for end in entry.prior.support)
                 # a transform may round a value past the end of the support, where the density is zero
                 inside = value + jax.lax.stop_gradient(jnp.clip(value, low, high) - value)
                 total = total + jnp.sum(entry.prior.log_density(inside))
         return total
+
+    def prior_curvature(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
+        """Minus the second derivative of `log_prior` in each coordinate: a diagonal, as the priors are independent."""
+        return -jax.jvp(jax.grad(self.log_prior), (z,), (jnp.ones_like(z),))[1]
+
+    def prior_curvature_in_values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
+        """The same without what the transforms' own curvature adds, which is in proportion to the priors' slope."""
+        values, slope = jax.jvp(self.values, (z,), (jnp.ones_like(z),))
+        return -slope * jax.jvp(jax.grad(self._log_prior), (values,), (slope,))[1]
 
     @property
     def tied_in(self) -> tuple[str, ...] | None:
@@ -160,6 +174,10 @@ class Layout(eqx.Module):
     def has_priors(self) -> bool:
         """Whether any free parameter has a prior."""
         return any(entry.prior is not None for entry in self.free)
+
+    def _pieces(self, flat: Float[Array, " p"]) -> list[Array]:
+        """What belongs to each free parameter."""
+        return jnp.split(flat, np.cumsum([entry.size for entry in self.free])[:-1])
 
     def _join(self, pieces) -> Float[Array, " p"]:
         return jnp.concatenate([jnp.ravel(piece) for piece in pieces])

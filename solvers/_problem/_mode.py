@@ -75,8 +75,8 @@ def _traced(fn: Callable[..., Any], z: Float[Array, " p"]) -> tuple[Any, Any]:
 
 _SHAPE = (
     "changes its shape with the values of the parameters or data, or takes one for a Python number (a boolean mask as "
-    "an index, jnp.nonzero, x[: int(n)], float(x)). Its shape must be constant: set what does not count to zero with "
-    "jnp.where, or mark missing data with NaN in a TimeSeries and return Observed(...)"
+    "an index, jnp.nonzero, jnp.compress, x[: int(n)], float(x)). Its shape must be constant: set what does not count "
+    "to zero with jnp.where, or mark missing data with NaN in a TimeSeries and return Observed(...)"
 )
 _UNTRACEABLE = {
     jax.errors.TracerBoolConversionError: (

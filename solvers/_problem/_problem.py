@@ -163,6 +163,17 @@ class Problem(AbstractDivisible):
         )
         return self._with_priors(z, linear) if self.layout.has_priors else linear
 
+    def linearize_optimum(self, z: Float[Array, " p"]) -> Linearization:
+        """The same at an optimum, with the priors' curvature in the values: the transform's leaves the answer alone.
+
+        It would only balance, at an optimum, the data's, which a Gauss-Newton model leaves out.
+        """
+        linear = self.linearize(z)
+        if not self.layout.has_priors:
+            return linear
+        curvature = jnp.sqrt(jnp.maximum(self.layout.prior_curvature_in_values(z), 0))
+        return eqx.tree_at(lambda x: x.jacobian, linear, linear.jacobian.at[-z.size :].set(jnp.diag(curvature)))
+
     def gradient(self, z):
         """The gradient of the cost; zero where an experiment fails."""
         if self.mode.gradient_is_forward:
@@ -195,12 +206,11 @@ class Problem(AbstractDivisible):
 
     def _with_priors(self, z, linear: Linearization) -> Linearization:
         """One more row for each coordinate: the curvature of the priors, where positive."""
-        slope = jax.grad(lambda z: -self.layout.log_prior(z))
-        score, curvature = jax.jvp(slope, (z,), (jnp.ones_like(z),))  # the priors are independent: a diagonal
+        curvature = self.layout.prior_curvature(z)
         return Linearization(
             residuals=jnp.concatenate([linear.residuals, jnp.zeros_like(z)]),
             jacobian=jnp.concatenate([linear.jacobian, jnp.diag(jnp.sqrt(jnp.maximum(curvature, 0)))]),
-            slope=linear.slope + score,
+            slope=linear.slope - jax.grad(self.layout.log_prior)(z),
         )
 
     def _sensitivity(self, z: Float[Array, " p"]) -> tuple[Float[Array, "n p"], tuple[_Part, ...]]:

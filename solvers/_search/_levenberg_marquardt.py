@@ -128,11 +128,13 @@ class LevenbergMarquardt(AbstractMethod):
         converged = (move.decrement <= nothing) | (bounded & within(move.newton, rtol)) | (little & ~move.limited)
         collapsed = predicted <= nothing  # the region has shrunk to nothing; which is all right next to the minimum
         near = (move.decrement <= eps**0.5 * size) | (bounded & within(move.newton, eps**0.5))
-        perfect = size <= eps**2 * jnp.abs(memory.first)  # residuals are rounding of those at the start
-        over = converged | collapsed | perfect
-        # Residuals below what the last digits of the coordinates change: the fit is perfect.
-        rounding = 4 * eps * jnp.sum(model.column_norms * jnp.abs(z))
-        perfect = (model.half_square <= rounding**2 / 2) & (size <= eps**1.25 * jnp.abs(memory.first))
+        # Residuals below what the last digits of the coordinates change: the fit is perfect. Where the cost no longer
+        # falls, those that `rtol` of the coordinates change are: the rest is the noise of the residuals.
+        reach = jnp.sum(model.column_norms * jnp.abs(z))
+        below = lambda fraction: model.half_square <= (fraction * reach) ** 2 / 2
+        fell = size <= eps**1.25 * jnp.abs(memory.first)
+        perfect = fell & below(4 * eps)
+        near = near | (fell & below(rtol))
         over = converged | collapsed | perfect
         verdict = jnp.where(converged | near | perfect, 0, code_of(RESULTS.search_stalled))
         return jax.lax.cond(
