@@ -2,10 +2,16 @@
 
 from ._dynamics import (
     AbstractDynamics as AbstractDynamics,
+    AbstractShape as AbstractShape,
     Andersen as Andersen,
+    Anisotropic as Anisotropic,
     Brownian as Brownian,
+    CellRescaling as CellRescaling,
     Dynamics as Dynamics,
+    Flexible as Flexible,
+    Isotropic as Isotropic,
     Langevin as Langevin,
+    MartynaTobiasKlein as MartynaTobiasKlein,
     NoseHoover as NoseHoover,
     RESPA as RESPA,
     VelocityRescaling as VelocityRescaling,
@@ -13,7 +19,19 @@ from ._dynamics import (
     Yoshida4 as Yoshida4,
     Yoshida6 as Yoshida6,
 )
-from ._interop import calculator as calculator, from_atoms as from_atoms, to_atoms as to_atoms
+from ._interop import (
+    AbstractTrajectoryFile as AbstractTrajectoryFile,
+    calculator as calculator,
+    ExtXYZ as ExtXYZ,
+    from_atoms as from_atoms,
+    H5MD as H5MD,
+    read_h5md as read_h5md,
+    read_restart as read_restart,
+    record as record,
+    to_atoms as to_atoms,
+    view as view,
+    write_restart as write_restart,
+)
 from ._lattice import diamond as diamond, fcc as fcc, simple_cubic as simple_cubic
 from ._many import AbstractEmbedded as AbstractEmbedded, StillingerWeber as StillingerWeber
 from ._measure import (

@@ -30,6 +30,7 @@ from kinax.md import (
     to_atoms,
     Triclinic,
     Units,
+    view,
 )
 
 
@@ -109,6 +110,17 @@ def test_calculator_agrees_with_that_of_ase():
     assert (slab.get_forces()[0] == 0).all() and (slab.get_forces()[1] != 0).all()
     with pytest.raises(ase.calculators.calculator.PropertyNotImplementedError):
         slab.get_stress()
+
+
+def test_views_hold_atoms_frames_and_the_box():
+    crystal = fcc(2, 1.5)
+    picture = view(crystal, ("Ar",), units=REDUCED).write_html()
+    assert picture.count("Ar ") == 32 and picture.count("addLine") == 12 and "addModelsAsFrames" not in picture
+    assert f"{3.4 * 2.25:.8f}" in picture  # the farthest atom, in Å
+    film = view(jax.tree.map(lambda x: jnp.stack([x] * 3), crystal), ("Ar",), units=NANO).write_html()
+    assert film.count("Ar ") == 96 and "animate" in film and f"{22.5:.8f}" in film
+    cloud = view(System(np.eye(3), Free()), ("Kr",)).write_html()
+    assert cloud.count("Kr ") == 3 and "addLine" not in cloud
 
 
 @pytest.mark.slow
