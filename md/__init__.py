@@ -1,5 +1,18 @@
 """kinax.md: molecular dynamics."""
 
+from ._bonded import (
+    AbstractTerms as AbstractTerms,
+    Excluding as Excluding,
+    FENEBond as FENEBond,
+    HarmonicAngle as HarmonicAngle,
+    HarmonicBond as HarmonicBond,
+    HarmonicTorsion as HarmonicTorsion,
+    ListedPairs as ListedPairs,
+    MorseBond as MorseBond,
+    PeriodicTorsion as PeriodicTorsion,
+    Restraint as Restraint,
+    RyckaertBellemans as RyckaertBellemans,
+)
 from ._dynamics import (
     AbstractDynamics as AbstractDynamics,
     AbstractShape as AbstractShape,

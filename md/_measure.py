@@ -7,6 +7,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ._bonded import check_listed
 from ._neighbors import AbstractNeighbors, neighbor_list
 from ._pair import AbstractCurve, count_species
 from ._potential import AbstractPotential, in_dtype
@@ -99,7 +100,8 @@ def _tail(pair, system, integrand):
 
 
 def check_species(potential: AbstractPotential, system: System) -> None:
-    """Every species of the system has parameters, as far as that is known."""
+    """Every species of the system has parameters, and listed atoms exist, as far as that is known."""
+    check_listed(potential, system)
     known = count_species(potential)
     if known is None or isinstance(system.species, Tracer) or not system.species.size:
         return
