@@ -110,6 +110,10 @@ class System(eqx.Module):
         r"""Positions and cell times $1 + \varepsilon$; velocities as they are."""
         return self.replace(position=self.position + times(self.position, strain), space=self.space.strained(strain))
 
+    def deformed(self, matrix: Any) -> "System":
+        """Positions and cell times the matrix (3, 3), in a box of the same kind; velocities as they are."""
+        return self.replace(position=times(self.position, matrix), space=self.space.deformed(matrix))
+
 
 def draw_velocities(system: System, kT: Any, *, key: PRNGKeyArray, keep_momentum: bool = False) -> System:
     r"""The system with velocities from the Maxwell-Boltzmann distribution, each component of variance $kT/m_i$.

@@ -34,6 +34,10 @@ class AbstractSpace(eqx.Module):
     def strained(self, strain: Any) -> "AbstractSpace":
         r"""The space with cell $h (1 + \varepsilon)$; `strain` (3, 3) need not be symmetric."""
 
+    @abc.abstractmethod
+    def deformed(self, matrix: Any) -> "AbstractSpace":
+        r"""A space of the same kind with cell $h F$, of the `matrix` (3, 3) F; a rectangular box takes its diagonal."""
+
     @property
     def volume(self) -> Any:
         """Volume of the cell [length³]; infinite unless all three axes are periodic."""
@@ -89,6 +93,10 @@ class Free(AbstractSpace):
         """Itself."""
         return self
 
+    def deformed(self, matrix: Any) -> "Free":
+        """Itself."""
+        return self
+
 
 class Periodic(AbstractSpace):
     """A rectangular box with edges of `lengths` (3,) [length], periodic along `axes`; along the others it is open."""
@@ -119,6 +127,10 @@ class Periodic(AbstractSpace):
     def strained(self, strain: Any) -> "Triclinic":
         """A triclinic box: strain may shear."""
         return Triclinic(cell=self.cell + times(self.cell, strain), axes=self.axes)
+
+    def deformed(self, matrix: Any) -> "Periodic":
+        """Each length times its factor."""
+        return Periodic(lengths=self.lengths * jnp.diagonal(matrix), axes=self.axes)
 
 
 class Triclinic(AbstractSpace):
@@ -153,6 +165,10 @@ class Triclinic(AbstractSpace):
     def strained(self, strain: Any) -> "Triclinic":
         """The cell times 1 + strain."""
         return Triclinic(cell=self.cell + times(self.cell, strain), axes=self.axes)
+
+    def deformed(self, matrix: Any) -> "Triclinic":
+        """The cell times the matrix."""
+        return Triclinic(cell=times(self.cell, matrix), axes=self.axes)
 
 
 def times(rows: Any, matrix: Any) -> Any:

@@ -1,7 +1,5 @@
 """Thermostats, fixed atoms and two time steps: conservation, reversal, the canonical distribution, gradients."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,31 +25,18 @@ from kinax.md import (
     Truncated,
     VelocityRescaling,
 )
-from kinax.solvers import parameter, rollout
+from kinax.solvers import rollout
 from scipy import stats
+from tests.dynamics import check_both_modes, KEY, Ring, standard_error
 
 SPRING = Morse(alpha=1.5, cutoff=Truncated(radius=20.0))
 SOFT = Gaussian(epsilon=0.3, sigma=1.5, cutoff=Truncated(radius=20.0))
-KEY = jax.random.key(7, impl="unsafe_rbg")  # compiles faster than the default
 TRIMER = System(
     [[0.0, 0, 0], [1.1, 0.1, 0], [0.4, 0.9, 0.2]],
     Free(),
     velocity=[[0.2, 0.6, 0], [-0.1, 0, 0.1], [0, -0.4, -2 / 15]],
     mass=[1.0, 2.0, 1.5],
 )
-
-
-class Ring(eqx.Module):
-    """Springs, harder the longer they are, from each atom to the next and from the last to the first.
-
-    Not the same in all directions: a bath that scales velocities would never change an axis of rotation.
-    """
-
-    stiffness: Any = parameter(default=1.5)
-
-    def __call__(self, x):
-        d = (x - jnp.roll(x, 1, axis=0)) * jnp.asarray([[1.0, 0.8, 1.3]], x.dtype)
-        return self.stiffness * jnp.sum(jnp.sum(d**2, axis=1) ** 2)
 
 
 def backwards(state):
@@ -97,9 +82,8 @@ BATHS = {
 @pytest.mark.parametrize(
     "name",
     [
-        "andersen",
         "rescaling, fixed",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("langevin", "brownian", "rescaling")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("langevin", "andersen", "brownian", "rescaling")),
     ],
 )
 def test_kinetic_energies_of_many_systems_are_canonical(name):
@@ -156,7 +140,10 @@ BUILD = {
 }
 
 
-@pytest.mark.parametrize("name", BUILD)
+@pytest.mark.parametrize(
+    "name",
+    ["brownian", "nose_hoover", *(pytest.param(n, marks=pytest.mark.slow) for n in ("andersen", "rescaling", "respa"))],
+)
 def test_gradients_of_a_run_with_a_fixed_atom(name):
     """By potential, masses and all numbers: forward, reverse and differences; float32 stays float32."""
     x = np.eye(4, 3) + 0.1
@@ -175,27 +162,6 @@ def test_gradients_of_a_run_with_a_fixed_atom(name):
     np.testing.assert_array_equal(position[2], x[2])
     assert np.abs(position - x)[np.array([0, 1, 3])].min() > 1e-5
     assert {y.dtype for y in jax.eval_shape(lambda given: end(given, jnp.float32), given)} == {jnp.dtype("float32")}
-
-
-def check_both_modes(end, given):
-    """Forward mode, reverse mode and central differences along a random direction, in one program; the value."""
-    rng = np.random.default_rng(3)
-    along = jax.tree.map(lambda x: jnp.asarray(x * rng.uniform(0.5, 1.5, x.shape)), given)
-
-    @jax.jit
-    def both(given):
-        value, push = jax.jvp(end, (given,), (along,))
-        weights = jax.tree.map(lambda y: jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape), value)
-        dot = lambda a, b: sum(jnp.vdot(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
-        (pull,) = jax.vjp(end, given)[1](weights)
-        return value, dot(weights, value), dot(weights, push), dot(pull, along), pull
-
-    moved = lambda h: both(jax.tree.map(lambda x, v: x + h * v, given, along))[1]
-    value, _, forward, reverse, pull = both(given)
-    rise = (8 * (moved(1e-4) - moved(-1e-4)) - (moved(2e-4) - moved(-2e-4))) / 12e-4
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(pull))
-    np.testing.assert_allclose((forward, reverse), rise, rtol=1e-7)
-    return value
 
 
 def test_what_does_not_suit_a_bath_is_refused():
@@ -225,17 +191,6 @@ def test_what_does_not_suit_a_bath_is_refused():
     for make, words in bad:
         with pytest.raises(ValueError, match=words):
             make()
-
-
-def standard_error(series, top=0.2):
-    """Of the mean of a correlated series: with the correlation time summed up to where the correlations are noise."""
-    series = np.asarray(series) - np.mean(series)
-    size = len(series)
-    power = np.abs(np.fft.rfft(series, 2 * size)) ** 2
-    correlation = np.fft.irfft(power)[: int(top * size)]
-    times = np.cumsum(correlation / correlation[0]) * 2 - 1
-    window = np.argmax(np.arange(len(times)) >= 5 * times)
-    return np.sqrt(correlation[0] / size * max(times[window], 1) / size)
 
 
 @pytest.mark.slow
