@@ -46,7 +46,14 @@ from ._interop import (
     write_restart as write_restart,
 )
 from ._lattice import diamond as diamond, fcc as fcc, simple_cubic as simple_cubic
-from ._many import AbstractEmbedded as AbstractEmbedded, StillingerWeber as StillingerWeber
+from ._many import (
+    AbstractEmbedded as AbstractEmbedded,
+    EAM as EAM,
+    read_funcfl as read_funcfl,
+    read_setfl as read_setfl,
+    StillingerWeber as StillingerWeber,
+    Tersoff as Tersoff,
+)
 from ._measure import (
     energy as energy,
     forces as forces,

@@ -13,6 +13,7 @@ from ._engine import stretched as stretched
 from ._mixing import (
     AbstractMixing as AbstractMixing,
     Geometric as Geometric,
+    geometric_mean as geometric_mean,
     lookup as lookup,
     LorentzBerthelot as LorentzBerthelot,
 )

@@ -10,13 +10,19 @@ import pytest
 from kinax.md import (
     AllPairs,
     diamond,
+    EAM,
     energy,
+    fcc,
     forces,
+    Free,
     NeighborList,
     Periodic,
+    read_funcfl,
+    read_setfl,
     StillingerWeber,
     stress,
     System,
+    Tersoff,
 )
 
 BAR = 1.6021765e6  # bar in an eV per cubic ångström, as LAMMPS rounds it
@@ -50,8 +56,8 @@ TWO = StillingerWeber(
 )
 
 
-def check_derivatives(potential, system, lists, reverse_too=True):
-    """Both modes and second order against differences, by each parameter, the positions and the cell."""
+def check_derivatives(potential, system, lists, second=1.0):
+    """Both modes, and second order, against differences, by each parameter, the positions and the cell."""
     weight = jnp.asarray(np.random.default_rng(6).normal(size=system.position.shape))
     floats, rest = eqx.partition((potential, system.position, system.space), eqx.is_inexact_array)
 
@@ -59,7 +65,8 @@ def check_derivatives(potential, system, lists, reverse_too=True):
     def of(floats):
         potential, position, space = eqx.combine(floats, rest)
         moved = system.replace(position=position, space=space)
-        return potential.total(moved, lists) + jnp.vdot(weight, potential.force(moved, lists))
+        value = potential.total(moved, lists)
+        return value + second * jnp.vdot(weight, potential.force(moved, lists)) if second else value
 
     rng, (leaves, structure) = np.random.default_rng(7), jax.tree.flatten(floats)
     slope = jax.tree.leaves(jax.jit(jax.grad(of))(floats))
@@ -71,7 +78,7 @@ def check_derivatives(potential, system, lists, reverse_too=True):
             direction[k] = direction[k] + np.swapaxes(direction[k], -1, -2)
         v = structure.unflatten(map(jnp.asarray, direction))
         h = 1e-5 * max(1e-3, min(1.0, float(jnp.abs(leaf).max())))
-        moved = lambda t, v=v: of(jax.tree.map(lambda leaf, d: leaf + t * d, floats, v))
+        moved = lambda t, v=v: of(jax.tree.map(lambda leaf, d: leaf + t * d, floats, v))  # noqa: B023
         fifth = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
         reverse = np.vdot(slope[k], direction[k])
         np.testing.assert_allclose(reverse, fifth, rtol=3e-6, atol=1e-7 * scale)
@@ -87,6 +94,7 @@ def test_stillinger_weber_is_silicon():
     force = [2.0859314220843146, -0.24767323318090043, 1.4127896331592271]
     pressures = [10143.241771479, 11194.216092261, 7672.936908702, -11721.435316118, 11996.288809262, 7890.066206265]
     agrees(StillingerWeber(cosine=-0.333333333333), silicon(), u, force, pressures)
+    check_derivatives(StillingerWeber(q=0.1), silicon(1, 4.9), AllPairs.make(silicon(1, 4.9).space, 4.0))
 
 
 def test_stillinger_weber_of_two_species():
@@ -99,9 +107,113 @@ def test_stillinger_weber_of_two_species():
     system = silicon(1, 4.9)
     system = System(system.position, system.space, species=np.arange(8) % 2)
     lists = NeighborList.make(system, float(TWO.reach) + 0.4)
-    check_derivatives(TWO, system, lists)
-    pairs = AllPairs.make(system.space, float(TWO.reach))
-    np.testing.assert_allclose(TWO.force(system, lists), TWO.force(system, pairs), atol=1e-10)
+    check_derivatives(TWO, system, lists, second=0.0)
+
+
+TERSOFF_1988 = Tersoff(
+    A=3264.7,
+    B=95.373,
+    lambda1=3.2394,
+    lambda2=1.3258,
+    lambda3=1.3258,
+    beta=0.33675,
+    n=22.956,
+    c=4.8381,
+    d=2.0417,
+    h=0.0,
+    inner=2.8,
+    outer=3.2,
+)
+CARBON_SILICON = Tersoff(
+    A=[1393.6, 1830.8],
+    B=[346.74, 471.18],
+    lambda1=[3.4879, 2.4799],
+    lambda2=[2.2119, 1.7322],
+    beta=[1.5724e-7, 1.1e-6],
+    n=[0.72751, 0.78734],
+    c=[3.8049e4, 1.0039e5],
+    d=[4.3484, 16.217],
+    h=[-0.57058, -0.59825],
+    inner=[1.8, 2.7],
+    outer=[2.1, 3.0],
+    chi=[[1.0, 0.9776], [0.9776, 1.0]],
+)
+
+
+def test_tersoff():
+    force = [1.4944222707285968, -0.13413908677022326, 1.1618346887473763]
+    pressures = [20366.331111072, 21236.550974623, 16754.673615928, -12557.666827050, 10991.709094952, 7304.984482929]
+    agrees(TERSOFF_1988, silicon(2, 5.432), -289.33364827006426, force, pressures)
+    system = silicon(2, 4.5)
+    mixed = System(system.position, system.space, species=np.arange(64) % 2)
+    np.testing.assert_allclose(energy(CARBON_SILICON, mixed), -259.7793703663252, rtol=1e-12)
+    lists = NeighborList.make(mixed, 3.3)
+    force = [5.84373710499179, 13.36835461923918, 5.490590175830322]
+    np.testing.assert_allclose(CARBON_SILICON.force(mixed, lists)[5], force, rtol=1e-10)
+    # two atoms alone, three in a row, atoms with more neighbors than there is room for
+    row = lambda n: System(2.4 * np.eye(3)[:1] * np.arange(n)[:, None], Free())
+    for alone in (row(2), row(3)):
+        by_parameters = eqx.filter_grad(lambda t, s=alone: jnp.sum(t.force(s, AllPairs.make(Free(), 4.0)) ** 2))
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(by_parameters(Tersoff())))
+    assert np.isnan(energy(Tersoff(most=3), silicon()))
+    check_derivatives(Tersoff(lambda3=1.5), silicon(1, 5.2), AllPairs.make(silicon(1, 5.2).space, 3.2), second=0.0)
+
+
+def write_setfl(path):
+    """Two metals by formulas: E and F."""
+    rho, r = np.arange(200) * 0.05, np.arange(300) * 0.02
+    end = np.maximum(0, 1 - r / 5.5) ** 3
+    lines = ["made", "up", "here", "2 E F", "200 0.05 300 0.02 5.5"]
+    table = lambda x: ["".join(f" {v:.16e}" for v in row) for row in np.array_split(x, 60)]
+    for k, (depth, decay) in enumerate(((2.0, 1.1), (2.6, 0.9))):
+        lines += [f"{20 + k} 50.0 3.6 fcc", *table(-depth * np.sqrt(rho)), *table(np.exp(-decay * (r - 2.5)) * end)]
+    for amplitude in (1.0, 1.4, 1.9):
+        lines += table(r * amplitude * np.exp(-1.8 * (r - 2.5)) * end)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_embedded_atom_from_a_file(tmp_path):
+    write_setfl(tmp_path / "made.eam.alloy")
+    metal = read_setfl(tmp_path / "made.eam.alloy", ["F", "E"])
+    assert metal.elements == ("F", "E")
+    crystal = fcc(2, 3.9)
+    system = System(
+        crystal.position + 0.1 * np.sin(np.arange(96.0).reshape(32, 3)), crystal.space, species=np.arange(32) % 2
+    )
+    force = [-0.02020840852010535, 0.03830335242439774, 0.05322201154919673]
+    pressures = [
+        -71575.901811648,
+        -74802.990120515,
+        -70869.429342181,
+        583.47928650683,
+        -632.71530150213,
+        1130.9358776774,
+    ]
+    agrees(metal, system, -58.6846093574797, force, pressures)
+    check_derivatives(metal, system, AllPairs.make(system.space, 5.6), second=0.0)
+    # beyond the last density of the table the curve goes on straight
+    dense = System(0.5 * system.position, Periodic(lengths=0.5 * system.space.lengths), species=system.species)
+    assert np.isfinite(forces(metal, dense)).all()
+    text = (tmp_path / "made.eam.alloy").read_text()
+    (tmp_path / "cut").write_text(text[: len(text) // 2])
+    (tmp_path / "other").write_text(text.replace("0.05", "x"))
+    for name, elements, words in (
+        ("cut", None, "cut short"),
+        ("other", None, "not of this format"),
+        ("made.eam.alloy", ["E", "Xx"], "has no parameters for Xx; it has E, F"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            read_setfl(tmp_path / name, elements)
+
+
+def test_funcfl(tmp_path):
+    r = np.arange(100) * 0.05
+    table = lambda x: ["".join(f" {v:.16e}" for v in row) for row in np.array_split(x, 20)]
+    lines = ["one", "29 63.5 3.6 fcc", "100 0.1 100 0.05 4.5", *table(-np.sqrt(np.arange(100) * 0.1))]
+    (tmp_path / "one.eam").write_text("\n".join([*lines, *table(8 * np.exp(-r)), *table(np.exp(-r))]))
+    pair = System([[0.0, 0, 0], [2.5, 0, 0]], Free())  # on a value of the tables
+    expected = 27.2 * 0.529 * 64 * np.exp(-5.0) / 2.5 - 2 * np.sqrt(np.exp(-2.5))
+    np.testing.assert_allclose(energy(read_funcfl(tmp_path / "one.eam"), pair), expected, rtol=2e-2)
 
 
 def test_float32_stays_float32():
@@ -116,6 +228,11 @@ def test_bad_input_is_refused():
     bad = [
         (lambda: StillingerWeber(sigma=0.0), "sigma must be finite and positive"),
         (lambda: StillingerWeber(lam=[1.0, 2.0]), "(species, species, species)"),
+        (lambda: Tersoff(beta=np.ones((2, 2))), "one number or one per species"),
+        (
+            lambda: EAM(embedding=np.ones((1, 9)), density=np.ones((2, 9)), pair=1.0, drho=1.0, dr=1.0, cutoff=1.0),
+            "pair",
+        ),
         (lambda: energy(TWO, diamond(1, 5.4, species=2)), "Species 2 has no parameters"),
     ]
     for make, words in bad:
