@@ -44,3 +44,13 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "more often and repeats the segment. If that has not helped, the step is too large for the dynamics: reduce "
         "`dt`; or the margin is zero."
     )
+    step_too_long = (
+        "Something moved farther in a single step than the forces on it reach (`solution.stats` names the step and the "
+        "atom), so the motion means nothing. Reduce `dt`, or start from a configuration without overlaps (minimize its "
+        "energy first)."
+    )
+    box_collapsed = (
+        "The box has shrunk to less than half the reach of the forces, which no liquid or solid does. Usual causes: "
+        "a potential that attracts without bound, a pressure in wrong units, or a box that responds too fast (a longer "
+        "relaxation time of the box)."
+    )

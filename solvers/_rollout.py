@@ -65,6 +65,7 @@ def rollout(
         observe = simulator.view if observe is None else observe
         how = (save_every, observe, adjoint, tick)
         last, ys, result, stats["num_repeats"] = _run_maintained(simulator, state, n, how)
+        stats |= simulator.facts(last)
     else:
         last, ys, result = _run(simulator, state, n, save_every, observe, adjoint, tick)
     # What follows is not worth compiling: it would add a third to the first call of a small simulator.

@@ -4,6 +4,7 @@ import abc
 from typing import Any, Generic
 
 import equinox as eqx
+from jaxtyping import Array
 
 from ._results import RESULTS
 from ._types import AbstractVar, Scalar, State
@@ -48,6 +49,10 @@ class AbstractMaintained(AbstractSimulator[State]):
     @abc.abstractmethod
     def grow(self, state: State, failed: State) -> State | None:
         """`state`, a segment's start, with what `failed`, its end, lacked; on the host; None if nothing would help."""
+
+    @abc.abstractmethod
+    def facts(self, state: State) -> dict[str, Array]:
+        """What to add to `Solution.stats`: numbers that a user should see, about failures above all."""
 
     @abc.abstractmethod
     def view(self, state: State) -> Any:

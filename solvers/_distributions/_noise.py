@@ -63,7 +63,7 @@ class LogNormal(AbstractNoise):
 
     def log_survival(self, x):
         """log Phi((mu - log(x)) / sigma)."""
-        return _where_positive(x, stats.norm.logcdf((self.mu - _log_positive(x)) / _positive(self.sigma)), 0)
+        return _where_positive(x, stats.norm.logcdf((self.mu - _log_positive(x)) / _positive(self.sigma)), 0.0)
 
     def draw(self, key, shape):
         """exp(mu + sigma * standard normal numbers)."""
@@ -148,7 +148,7 @@ class StudentT(AbstractNoise):
 
 
 def _log_tail(u: Float[Array, "..."], df: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log P(T > u) of Student's t, u >= 0, to 1e-12 for df >= 1: the trapezoidal rule after t = u + w exp(pi/2 sinh(s)).
+    """log P(T > u) of Student's t, u >= 0, to 1e-12 for df >= 1: the trapezoidal rule, t = u + w exp(pi/2 sinh(s)).
 
     Source: H. Takahasi and M. Mori, Publ. RIMS 9, 721 (1974), doi:10.2977/prims/1195192451.
     """

@@ -101,7 +101,7 @@ def _refuse_unhashable(data: PyTree, root: str) -> None:
         except TypeError:
             raise ValueError(
                 f"{leaf_name(path, root)} is a {type(leaf).__name__}, which cannot be hashed: use arrays, numbers, "
-                "text, and tuples, lists or dictionaries of these."
+                "text, and tuples, lists or dictionaries of these ({name: column.to_numpy()} of a table, say)."
             ) from None
 
 

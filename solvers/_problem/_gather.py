@@ -16,6 +16,8 @@ from ._transform import Identity, Log
 
 def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[str, ...]) -> Layout:
     """The layout of these parameters in this model."""
+    if not isinstance(parameters, Sequence) or not all(isinstance(p, Parameter) for p in parameters):
+        raise TypeError(f"parameters must be a list of Parameter(where, name=...), not {parameters!r}.")
     if not parameters:
         raise ValueError("parameters is empty: name at least one, e.g. Parameter(lambda m: m.mass, name='mass').")
     names = [p.name for p in parameters]

@@ -14,7 +14,10 @@ from .._types import inexact_asarray, Numbers, Scalar, strong
 
 
 def _flags(x: Any) -> Any:
-    return None if x is None else jnp.asarray(x)
+    flags = None if x is None else jnp.asarray(x)
+    if flags is not None and flags.dtype != bool:
+        raise ValueError(f"`below` and `above` say yes or no for each value, but are of type {flags.dtype}: use bool.")
+    return flags
 
 
 class Observed(eqx.Module):
@@ -115,12 +118,17 @@ def best_offset(predicted: ArrayLike, values: ArrayLike, sd: ArrayLike = 1.0) ->
 
 
 def best_line(predicted: ArrayLike, values: ArrayLike, sd: ArrayLike = 1.0) -> tuple[Scalar, Scalar]:
-    r"""The scale $s$ and offset $b$ that minimize $\sum ((y - s x - b)/\sigma)^2$, both eliminated."""
+    r"""The scale $s$ and offset $b$ that minimize $\sum ((y - s x - b)/\sigma)^2$, both eliminated.
+
+    Where the predictions are constant the scale is zero.
+    """
     x, y, w = _weighted(predicted, values, sd)
     total = jnp.maximum(jnp.sum(w), jnp.finfo(w.dtype).tiny)
     x_mean, y_mean = jnp.sum(w * x) / total, jnp.sum(w * y) / total
     square = jnp.sum(w * (x - x_mean) ** 2)
-    scale = jnp.sum(w * (x - x_mean) * (y - y_mean)) / jnp.where(square > 0, square, 1)
+    rounding = 8 * jnp.finfo(w.dtype).eps * jnp.max(jnp.abs(x), initial=0)
+    square = jnp.where(square > total * rounding**2, square, 0)  # a constant prediction has no scale, only an offset
+    scale = jnp.sum(w * (x - x_mean) * (y - y_mean)) / jnp.where(square > 0, square, jnp.inf)
     return scale, y_mean - scale * x_mean
 
 

@@ -55,40 +55,13 @@ def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> 
 
 
 def _choose(fn: Callable[..., Any], z: Float[Array, " p"]) -> Choice:
-    closed, (flat, parts) = _traced(fn, z)
+    closed, (flat, parts) = jax.make_jaxpr(lambda z: fn(z), return_shape=True)(z)
     refuse_driven_values(closed.jaxpr, (flat, parts))
     vector = lambda z: fn(z)[0]
     forward = z.size <= 3 * flat.size and supports_forward(vector, z)
     cheap = z.size <= 10
     mode = Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z)))
     return Choice(mode, parts, any(isinstance(x, Tracer) for x in closed.consts))
-
-
-def _traced(fn: Callable[..., Any], z: Float[Array, " p"]) -> tuple[Any, Any]:
-    """The program of `fn`, and the shapes that it returns."""
-    try:
-        return jax.make_jaxpr(lambda z: fn(z), return_shape=True)(z)
-    except tuple(_UNTRACEABLE) as error:
-        does = next(text for kind, text in _UNTRACEABLE.items() if isinstance(error, kind))
-        raise ValueError(f"residuals(model, data) {does}.") from error
-
-
-_SHAPE = (
-    "changes its shape with the values of the parameters or data, or takes one for a Python number (a boolean mask as "
-    "an index, jnp.nonzero, jnp.compress, x[: int(n)], float(x)). Its shape must be constant: set what does not count "
-    "to zero with jnp.where, or mark missing data with NaN in a TimeSeries and return Observed(...)"
-)
-_UNTRACEABLE = {
-    jax.errors.TracerBoolConversionError: (
-        "decides by a value of the parameters or data (`if`, `while`, `and`, jnp.compress): use jnp.where, jax.lax.cond"
-    ),
-    jax.errors.TracerArrayConversionError: (
-        "gives values of the parameters or data to NumPy or another library that is not JAX's: use jax.numpy"
-    ),
-    jax.errors.NonConcreteBooleanIndexError: _SHAPE,
-    jax.errors.TracerIntegerConversionError: _SHAPE,
-    jax.errors.ConcretizationTypeError: _SHAPE,
-}
 
 
 def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:

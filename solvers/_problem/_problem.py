@@ -20,6 +20,7 @@ from ._parameter import Parameter
 from ._rows import count_rows, take_rows
 from ._show import as_html, as_text
 from ._terms import AbstractTerm, is_outcome, PlainTerm, terms_of, verdict_of
+from ._tracing import explained
 
 
 class _Part(eqx.Module):
@@ -80,6 +81,8 @@ class Problem(AbstractDivisible):
     ):
         if not callable(residuals):
             raise TypeError(f"residuals must be a function residuals(model, data), not {residuals!r}.")
+        if not (loss is None or isinstance(loss, AbstractLoss)):
+            raise TypeError(f"loss must be an object such as SoftL1(), not {loss!r}.")
         self.data = as_experiments(data)
         self.groups = groups_of(self.data)
         self.layout = gather(as_jax(model), parameters, self.data.names)
@@ -249,7 +252,8 @@ class Problem(AbstractDivisible):
 
     def _tree(self, model: PyTree, data: PyTree, measured: PyTree) -> PyTree:
         """What `residuals` returns, with other measured values if there are any."""
-        tree = self.residuals(model, data)
+        with explained():
+            tree = self.residuals(model, data)
         if measured is None:
             return tree
         put = lambda leaf, new: leaf if new is None else eqx.tree_at(lambda o: o.values, leaf, new)

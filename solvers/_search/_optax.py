@@ -68,8 +68,7 @@ class Optax(AbstractMethod):
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
         """The state at the start `z`."""
-        evaluation = objective.evaluate(z)
-        start = Trial(z=z, evaluation=evaluation, gradient=gradient(objective, z, evaluation))
+        start = Trial.of(objective, z)
         memory = Memory(z=z, good=z, optimizer=pack(self.optimizer.init(z)))
         return SearchState(standing=opening(objective, start, num_jacobians=1), memory=memory)
 
@@ -77,9 +76,8 @@ class Optax(AbstractMethod):
         """One evaluation and update."""
         memory, standing = state.memory, state.standing
         part = self._part(objective, standing.num_steps)
-        evaluation = part.evaluate(memory.z)
-        failed = evaluation.failed
-        trial = Trial(z=memory.z, evaluation=evaluation, gradient=gradient(part, memory.z, evaluation))
+        trial = Trial.of(part, memory.z)
+        failed = trial.evaluation.failed
         following, optimizer, searched = self._update(part, trial, memory)
         accepted = improves(standing, trial) if self.minibatch is None else ~failed
         counts = {"num_evaluations": 1 + searched, "num_jacobians": searched + jnp.where(failed, 0, 1)}

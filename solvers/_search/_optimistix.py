@@ -14,7 +14,7 @@ from .._types import Scalar
 from ._boxed import Boxed
 from ._method import AbstractMethod, SearchState
 from ._objective import AbstractObjective
-from ._trial import ended, gradient, improves, opening, pack, Trial, tried, unpack
+from ._trial import ended, improves, opening, pack, Trial, tried, unpack
 
 OneTrialSolver = optx.AbstractGaussNewton | optx.AbstractQuasiNewton | optx.AbstractGradientDescent
 
@@ -131,10 +131,10 @@ class Optimistix(AbstractMethod):
     ) -> tuple[Trial, Sample]:
         """The evaluation at `z`, and what the solver sees of it at `u`."""
         slope = Boxed(objective.lower, objective.upper).place(u)[1]
-        evaluation = objective.evaluate(z)
         if isinstance(self.solver, optx.AbstractMinimiser):
-            g = gradient(objective, z, evaluation)
-            return Trial(z, evaluation, g), Sample(u=u, value=evaluation.cost, derivative=g * slope)
+            trial = Trial.of(objective, z)
+            return trial, Sample(u=u, value=trial.evaluation.cost, derivative=trial.gradient * slope)
+        evaluation = objective.evaluate(z)
         linear = objective.linearize(z)
         share = jnp.sqrt(2 * evaluation.cost / linear.residuals.size)
         residuals = jnp.where(evaluation.failed, share, linear.residuals)

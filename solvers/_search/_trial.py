@@ -19,6 +19,15 @@ class Trial(eqx.Module):
     evaluation: Evaluation
     gradient: Float[Array, " p"]
 
+    @staticmethod
+    def of(objective: AbstractObjective, z: Float[Array, " p"]) -> "Trial":
+        """The point `z`; a failure too where the gradient is not finite: zero would look like an optimum."""
+        evaluation = objective.evaluate(z)
+        found = jax.lax.cond(evaluation.failed, lambda: jnp.zeros_like(z), lambda: objective.gradient(z))
+        sane = jnp.all(jnp.isfinite(found))
+        evaluation = Evaluation(jnp.where(sane, evaluation.cost, jnp.inf), evaluation.verdicts)
+        return Trial(z, evaluation, jnp.where(sane, found, 0))
+
 
 def gradient(objective: AbstractObjective, z: Float[Array, " p"], evaluation: Evaluation) -> Float[Array, " p"]:
     """The gradient, zero where the evaluation failed or the gradient is not finite."""

@@ -45,8 +45,8 @@ def profile(
 
     - `names`: which parameters (or entries of them); by default all.
     - `num_points`: about how many points from the optimum to either end.
-    - `reach`: how far a walk goes that does not rise, in units of the value's size or the linearized half-width,
-      whichever is larger (for a `Log` parameter: in units of its logarithm).
+    - `reach`: how far a walk goes that does not rise, in units of the value's size, its distance from the model's own
+      value, or the linearized half-width, whichever is largest (for a `Log` parameter: in units of its logarithm).
     - `max_steps`: of each fit on the way.
     - `batch_size`: walks that run in lock-step; batches spread over the cores and `devices` (by default all). On an
       accelerator take twice the number of parameters.
@@ -119,6 +119,7 @@ def _lanes(result: FitResult, chosen: list[int], threshold: float, reach: float)
     gradient = np.asarray(result.linearization.gradient)
     value = np.asarray(result.problem.values(result.z))
     slope = np.diagonal(np.asarray(jax.jacfwd(result.problem.values)(result.z)))
+    begun = np.asarray(result.problem.start())
     rows = []
     for k in chosen:
         others = ~result.at_bound & (np.arange(z.size) != k)
@@ -128,7 +129,7 @@ def _lanes(result: FitResult, chosen: list[int], threshold: float, reach: float)
         curvature = np.sum((jacobian @ tangent) ** 2)
         seen = curvature > 1e-12 * np.sum(jacobian[:, k] ** 2)
         width = np.sqrt(2 * threshold / curvature) if seen else 0.0
-        size = abs(value[k] / slope[k]) if value[k] != 0 and slope[k] != 0 else 1.0
+        size = max(abs(value[k] / slope[k]) if slope[k] != 0 else 0.0, abs(z[k] - begun[k])) or 1.0
         for direction in (-1.0, 1.0):
             outward = max(direction * gradient[k], 0.0) if result.at_bound[k] else 0.0
             rows.append((k, direction, tangent, outward, curvature, reach * max(width, size)))
