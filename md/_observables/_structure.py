@@ -36,15 +36,21 @@ def structure_factor(systems: System, edges: Any, *, weights: Any = 1.0) -> Curv
 
 
 def _shells(frame: Frame, edges: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    reciprocal = 2 * np.pi * np.linalg.inv(frame.cell).T
+    """S(k) averaged over the wave vectors of each bin; a plane of them at a time, as a product of matrices."""
+    into = np.linalg.inv(frame.cell)
     most = np.floor(edges[-1] * np.linalg.norm(frame.cell, axis=1) / (2 * np.pi)).astype(int)
-    grid = np.stack(np.meshgrid(*(np.arange(-m, m + 1) for m in most), indexing="ij"), axis=-1).reshape(-1, 3)
-    grid = grid[len(grid) // 2 + 1 :]  # of k and -k one
-    wave = grid @ reciprocal
-    length = np.linalg.norm(wave, axis=1)
-    chosen = (length >= edges[0]) & (length < edges[-1])
-    bins = np.searchsorted(edges, length[chosen], side="right") - 1
-    phase = frame.position @ wave[chosen].T
-    power = (weight @ np.cos(phase)) ** 2 + (weight @ np.sin(phase)) ** 2
-    counts, sums = (np.bincount(bins, w, edges.size - 1) for w in (None, power))
+    orders = [np.arange(-m, m + 1) for m in most]
+    along = frame.position @ into
+    x, y, z = (np.exp(2j * np.pi * along[:, k, None] * orders[k]) for k in range(3))
+    a, b, c = 2 * np.pi * into.T
+    plane = orders[1][:, None, None] * b + orders[2][None, :, None] * c
+    counts, sums = np.zeros(edges.size - 1), np.zeros(edges.size - 1)
+    for h in range(most[0] + 1):
+        power = np.abs((y * (weight * x[:, most[0] + h])[:, None]).T @ z) ** 2
+        length = np.linalg.norm(h * a + plane, axis=-1)
+        chosen = (length >= edges[0]) & (length < edges[-1]) & (length > 0)
+        bins = np.searchsorted(edges, length[chosen], side="right") - 1
+        copies = 1 if h == 0 else 2  # of k and -k, equal, one plane stands for both
+        counts += copies * np.bincount(bins, minlength=edges.size - 1)
+        sums += copies * np.bincount(bins, power[chosen], minlength=edges.size - 1)
     return np.where(counts > 0, sums / np.maximum(counts, 1) / np.sum(weight**2), np.nan)
