@@ -20,14 +20,10 @@ def from_atoms(atoms: Any, elements: Sequence[str], *, units: Units = METAL) -> 
     - `elements`: chemical symbols in the order of the potential's tables; species k is `elements[k]`.
     - `units`: `REDUCED` takes numbers as they are, and masses as 1 unless the atoms carry masses of their own.
 
-    An array `image` of the atoms, as `to_atoms` leaves it, is read too. Atoms that are periodic along no axis are put
-    in open space. Raises ValueError for elements that are not listed and for constraints, which a `System` cannot hold.
+    Atoms under ASE's `FixAtoms` are `fixed`. An array `image`, as `to_atoms` leaves it, is read too. Atoms that are
+    periodic along no axis are put in open space. Raises ValueError for elements that are not listed and for other
+    constraints, which a `System` cannot hold.
     """
-    if atoms.constraints:
-        kinds = ", ".join(type(c).__name__ for c in atoms.constraints)
-        raise ValueError(
-            f"The atoms carry constraints ({kinds}), which would be lost: remove them, `del atoms.constraints`."
-        )
     length, mass, velocity, _ = _scales(units)
     numbers = {symbol: k for k, symbol in enumerate(_symbols(elements))}
     for k, symbol in enumerate(atoms.symbols):
@@ -41,6 +37,7 @@ def from_atoms(atoms: Any, elements: Sequence[str], *, units: Units = METAL) -> 
         mass=atoms.get_masses() * mass if own_masses else 1.0,
         species=np.array([numbers[symbol] for symbol in atoms.symbols], np.int32),
         image=atoms.arrays.get("image"),
+        fixed=_fixed(atoms),
     )
 
 
@@ -65,6 +62,8 @@ def to_atoms(system: System, elements: Sequence[str], *, units: Units = METAL) -
     image = np.asarray(system.image)
     if image.any():
         atoms.set_array("image", image)
+    if system.fixed is not None:
+        atoms.set_constraint(_ase().constraints.FixAtoms(mask=np.asarray(system.fixed)))
     return atoms
 
 
@@ -125,6 +124,18 @@ def _space(atoms: Any, length: float) -> AbstractSpace:
     return Triclinic(cell=cell, axes=axes)
 
 
+def _fixed(atoms: Any) -> np.ndarray | None:
+    if not atoms.constraints:
+        return None
+    fixed = np.zeros(len(atoms), bool)
+    for constraint in atoms.constraints:
+        name = type(constraint).__name__
+        if name != "FixAtoms":
+            raise ValueError(f"The atoms carry the constraint {name}, which would be lost: `del atoms.constraints`.")
+        fixed[constraint.index] = True
+    return fixed
+
+
 def _scales(units: Units) -> tuple[float, float, float, float]:
     """ASE's units of length, mass, velocity and energy in these."""
     if not isinstance(units, Units):
@@ -151,6 +162,7 @@ def _ase() -> Any:
     try:
         import ase
         import ase.calculators.calculator
+        import ase.constraints
         import ase.data
     except ImportError as error:
         raise ImportError("Exchange with ASE needs ase: pip install kinax[md]") from error

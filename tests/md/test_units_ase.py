@@ -67,9 +67,10 @@ def test_atoms_go_to_ase_and_come_back(units):
         system = System(
             rng.uniform(0, 9, (6, 3)),
             space,
-            velocity=rng.normal(size=(6, 3)),
+            velocity=rng.normal(size=(6, 3)) * (np.arange(6) != 3)[:, None],
             mass=[28.0, 16, 16, 1, 1, 2],
             species=[1, 0, 0, 2, 2, 2],
+            fixed=np.arange(6) == 3 if any(space.axes) else None,
         ).wrapped()
         atoms = to_atoms(system, ("O", "Si", "H"), units=units)
         assert str(atoms.symbols) == "SiO2H3" and tuple(atoms.pbc) == space.axes
@@ -143,13 +144,13 @@ def test_what_would_be_misread_is_refused():
     flat = salt.copy()
     flat.set_cell([[1, 0, 0], [2, 0, 0], [0, 0, 1]])
     fixed = salt.copy()
-    fixed.set_constraint(ase.constraints.FixAtoms([0]))
+    fixed.set_constraint(ase.constraints.FixedPlane([0], (1, 0, 0)))
     for make, words in [
         (lambda: from_atoms(salt, ("Na",)), "Atom 1 is 'Cl', which is not among"),
         (lambda: from_atoms(salt, "NaCl"), "sequence of chemical symbols"),
         (lambda: from_atoms(salt, ("Na", "Xy")), "'Xy' is no chemical symbol"),
         (lambda: from_atoms(salt, ("Na", "Na")), "must differ"),
-        (lambda: from_atoms(fixed, ("Na", "Cl")), "FixAtoms"),
+        (lambda: from_atoms(fixed, ("Na", "Cl")), "FixedPlane"),
         (lambda: from_atoms(mirrored, ("Na", "Cl")), "left-handed"),
         (lambda: from_atoms(flat, ("Na", "Cl")), "degenerate"),
         (lambda: to_atoms(system, ("Ar",)), "Species 1 has no element"),
