@@ -16,6 +16,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.constants
+from ase.io.vasp import read_vasp
 from kinax.md import (
     average,
     diffusion,
@@ -57,7 +58,7 @@ Direct
 0.5 0.0 0.5
 0.5 0.5 0.0
 """
-crystal = ase.io.read(io.StringIO(unit_cell), format="vasp").repeat(5)
+crystal = read_vasp(io.StringIO(unit_cell)).repeat(5)
 start = from_atoms(crystal, ("Ar",))
 print(f"{len(crystal)} atoms, {crystal.get_masses().sum() / crystal.get_volume() / 0.60221:.3f} g/cm³")
 

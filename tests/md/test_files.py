@@ -87,7 +87,7 @@ def test_a_run_goes_to_a_file_and_on_after_a_stop_to_the_bit(kind, tmp_path):
     first = rollout(QUICK, start, 20, save_every=10)
     second = rollout(QUICK, first.state, 20, save_every=10)
     if kind == "xyz":
-        frames = ase.io.read(whole.path, ":")
+        frames: Any = ase.io.read(str(whole.path), ":")
         assert len(frames) == 8
         back = from_atoms(frames[3], ("Ar",))
         np.testing.assert_allclose(back.unwrapped, jax.tree.map(lambda x: x[1], second.ys).unwrapped, atol=1e-7)
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_what_was_there(kind, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not (tmp_path / "restart").exists()
     read = lambda: len(
-        ase.io.read(file.path, ":", format="extxyz") if kind == "xyz" else read_h5md(file.path, units=REDUCED)[0]
+        ase.io.read(str(file.path), ":", format="extxyz") if kind == "xyz" else read_h5md(file.path, units=REDUCED)[0]
     )
     assert read() == 5
     file.append(ts, systems)

@@ -1,5 +1,7 @@
 """Units, atoms in and out of ASE, and potentials as its calculators, against its own."""
 
+from typing import Any
+
 import ase
 import ase.build
 import ase.calculators.lj
@@ -10,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.constants
+from ase.calculators.calculator import PropertyNotImplementedError
 from kinax.md import (
     calculator,
     draw_velocities,
@@ -85,7 +88,7 @@ def test_atoms_go_to_ase_and_come_back(units):
 
 def test_calculator_agrees_with_that_of_ase():
     """Energy, forces, stress and pressure of a strained, rattled crystal, and where atoms and the cell change."""
-    atoms = ase.build.bulk("Ar", "fcc", a=5.26).repeat(2)
+    atoms: Any = ase.build.bulk("Ar", "fcc", a=5.26).repeat(2)
     atoms.set_cell(atoms.cell @ (np.eye(3) + [[0.02, 0.03, 0], [0, -0.01, 0.02], [0.01, 0, 0.0]]), scale_atoms=True)
     epsilon, radius = 0.0103, 4.5
     pair = LennardJones(
@@ -94,7 +97,7 @@ def test_calculator_agrees_with_that_of_ase():
         cutoff=Shifted(radius=radius * NANO.angstrom),
     )
     atoms.calc = calculator(pair, ("Ar",), units=NANO)
-    peer = ase.calculators.lj.LennardJones(sigma=3.4, epsilon=epsilon, rc=radius)
+    peer: Any = ase.calculators.lj.LennardJones(sigma=3.4, epsilon=epsilon, rc=radius)
     for scale in (1.0, 0.8):
         atoms.set_cell(atoms.cell * scale, scale_atoms=True)
         atoms.rattle(0.1, seed=1)
@@ -109,7 +112,7 @@ def test_calculator_agrees_with_that_of_ase():
     slab.calc = calculator(External(lambda x: jnp.sum(x**2)), ("Ar",), units=REDUCED)
     np.testing.assert_allclose(slab.get_potential_energy(), np.sum(slab.positions**2))
     assert (slab.get_forces()[0] == 0).all() and (slab.get_forces()[1] != 0).all()
-    with pytest.raises(ase.calculators.calculator.PropertyNotImplementedError):
+    with pytest.raises(PropertyNotImplementedError):
         slab.get_stress()
 
 
@@ -127,9 +130,9 @@ def test_views_hold_atoms_frames_and_the_box():
 @pytest.mark.slow
 def test_calculator_with_a_list():
     pair = LennardJones(cutoff=Shifted(radius=2.5))
-    atoms = ase.build.bulk("Ar", "fcc", a=1.6).repeat((2, 2, 3))
+    atoms: Any = ase.build.bulk("Ar", "fcc", a=1.6).repeat((2, 2, 3))
     atoms.calc = calculator(pair, ("Ar",), units=REDUCED)
-    peer = ase.calculators.lj.LennardJones(rc=2.5)
+    peer: Any = ase.calculators.lj.LennardJones(rc=2.5)
     for scale in (1.0, 0.9):  # a few atoms in a cell below the cutoff, yet a list
         atoms.set_cell(atoms.cell * scale, scale_atoms=True)
         atoms.rattle(0.05, seed=2)
@@ -137,7 +140,7 @@ def test_calculator_with_a_list():
 
 
 def test_what_would_be_misread_is_refused():
-    salt = ase.build.bulk("NaCl", "rocksalt", a=5.6)
+    salt: Any = ase.build.bulk("NaCl", "rocksalt", a=5.6)
     system = draw_velocities(fcc(1, 1.7, species=1), 1.0, key=jax.random.key(0))
     mirrored = salt.copy()
     mirrored.set_cell(salt.cell[[1, 0, 2]])
