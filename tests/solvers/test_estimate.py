@@ -50,3 +50,24 @@ def test_an_ensemble_of_fits_and_no_derivative_without_convergence():
         return estimate(problem, max_steps=1).z[0]
 
     assert np.isfinite(short(Y)) and np.isnan(jax.grad(short)(Y)).all()
+
+
+def test_no_derivative_where_the_minimum_is_a_valley_and_none_by_what_is_not_used():
+    def product(scale):  # only the product of b and c matters
+        parameters = [Parameter(lambda m, n=n: m[n], name=n) for n in "abc"]
+        run = lambda m, d: m["a"] * jnp.exp(-m["b"] * m["c"] * T) - d
+        return estimate(
+            Problem(dict(zip("abc", jnp.array([1.0, 0.5, 1.0]), strict=True)), run, scale * Y, parameters=parameters)
+        ).values
+
+    assert np.isnan(jax.jacfwd(product)(1.0)).all()
+
+    def rate(lower, unused):
+        parameter = Parameter(lambda m: m["k"], name="k", transform=Log(), bounds=(lower, 10.0))
+        run = lambda m, d: 3 * jnp.exp(-m["k"] * T) - d["y"]
+        return estimate(
+            Problem({"k": jnp.asarray(0.2)}, run, {"y": Y, "unused": unused}, parameters=[parameter])
+        ).values[0]
+
+    for mode in (jax.jacfwd, jax.jacrev):  # a bound at log(0) neither
+        assert mode(rate, argnums=(0, 1))(0.0, 1.0) == (0, 0)

@@ -97,8 +97,15 @@ def test_a_solution_that_is_not_isolated_has_no_derivative():
         return rollout(step, jnp.array([1.0, 2.0]), 400, save_every=400, adjoint=Implicit()).state
 
     double_root = lambda theta: Implicit().root(lambda x, theta: x**2 - theta, jnp.asarray(0.0), theta)
+    both = lambda theta: Implicit().root(lambda x, theta: (x - theta) ** 2, jnp.ones(2), theta)
     for mode in (jax.jacfwd, jax.jacrev):
         assert np.isnan(mode(conserving)(0.3)).all() and np.isnan(mode(double_root)(0.0))
+        assert np.isnan(mode(both)(1.0)).all()
+
+
+def test_what_the_equation_does_not_use_moves_nothing():
+    for mode in (jax.jacfwd, jax.jacrev):
+        np.testing.assert_array_equal(mode(lambda a: Implicit().root(lambda x, a: x - 1, jnp.ones(2), a))(2.0), 0)
 
 
 def test_python_numbers_are_differentiated_too():

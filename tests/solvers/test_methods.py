@@ -177,6 +177,14 @@ def test_a_plateau_beyond_the_best_point_is_no_convergence():
     assert fit(problem, method=optax.sgd(0.5), progress=False).values["a"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("method", [optax.adam(0.1), optx.BFGS(rtol=1e-8, atol=1e-8)])
+def test_a_gradient_that_is_not_finite_is_a_failure_and_no_optimum(method):
+    kinked = lambda m, d: jnp.stack([jnp.sqrt(m["a"] ** 2) - d])  # its slope at zero is 0 / 0
+    parameter = [Parameter(lambda m: m["a"], name="a")]
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        fit({"a": jnp.asarray(0.0)}, kinked, 2.0, parameters=parameter, method=method, progress=False)
+
+
 def test_golden_search():
     one = Problem(MODEL, residuals, (T, DATA), parameters=declared()[1:2])
     found = fit(one, method=optx.GoldenSearch(1e-9, 1e-9), progress=False)
