@@ -152,13 +152,13 @@ def _log_tail(u: Float[Array, "..."], df: Float[Array, "..."]) -> Float[Array, "
 
     Source: H. Takahasi and M. Mori, Publ. RIMS 9, 721 (1974), doi:10.2977/prims/1195192451.
     """
-    s = jnp.linspace(-4, 4, 129, dtype=u.dtype)
+    s = jnp.linspace(-4, 4, 129, dtype=u.dtype).reshape(-1, *[1] * u.ndim)
     log_step = jnp.pi / 2 * jnp.sinh(s)
-    log_weight = jnp.log(jnp.pi / 2 * jnp.cosh(s) * (s[1] - s[0]))
+    log_weight = jnp.log(jnp.pi / 2 * jnp.cosh(s) * (8 / 128))
+    u, df = u[None], df[None]
     width = jax.lax.stop_gradient((df + u**2) / ((df + 1) * (u + 1)))  # over which the density falls
-    step = width[..., None] * jnp.exp(log_step)
-    density = stats.t.logpdf(u[..., None] + step, df[..., None])
-    return jax.nn.logsumexp(density + jnp.log(step) + log_weight, axis=-1)
+    step = width * jnp.exp(log_step)
+    return jax.nn.logsumexp(stats.t.logpdf(u + step, df) + jnp.log(step) + log_weight, axis=0)
 
 
 def _log_positive(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -106,7 +106,7 @@ class _Plan:
         """Search from every start."""
         points = self.starts.points(self.problem, self.key)
         keeper = Keeper(checkpoint, {} if checkpoint is None else _belongs(self.problem, self.method, points))
-        reporter = Reporter(points.shape[0], self.max_steps, progress)
+        reporter = Reporter(points.shape[0], progress)
         try:
             states = search_all(self.problem, self.method, points, self.max_steps, machine, keeper, reporter)
         finally:

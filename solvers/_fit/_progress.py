@@ -9,9 +9,10 @@ from .._search import Standing
 class Reporter:
     """A bar with the best cost, its gradient, and what was tried; appears after a second."""
 
-    def __init__(self, num_starts: int, max_steps: int, show: bool):
+    def __init__(self, num_starts: int, show: bool):
         self._many = num_starts > 1
-        total, unit = (num_starts, "start") if self._many else (max_steps, "step")
+        # nobody knows how many of its steps a single search will need: no total, no time to go
+        total, unit = (num_starts, "start") if self._many else (None, "step")
         self._bar = tqdm(total=total, unit=unit, desc="fit", disable=not show, delay=1.0, leave=False)
 
     def show(self, standing: Standing) -> None:

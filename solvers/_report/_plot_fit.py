@@ -44,7 +44,7 @@ def plot_fit(
         else:
             names = _draw_curves(panel, *result.predict(observe, experiment), np.asarray(ts), result.student(level))
         first = panel is axes[0]
-        value = names[0] if len(names) == 1 and names[0] else "value"
+        value = names[0] if len(names) == 1 and names[0] and not names[0].isdigit() else "value"
         label(panel, "time" if timed else "datum", value if first else "", "" if wide else experiment)
     band = f"{100 * level:g} % of data, as predicted" if observe is None else f"{100 * level:g} % confidence"
     _explain(axes[0], names, kinds, band, ax is None)
