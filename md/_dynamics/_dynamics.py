@@ -1,9 +1,10 @@
 """What every integrator shares: its state, its neighbor list, its forces."""
 
 import abc
-from typing import Any, TYPE_CHECKING
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -23,16 +24,29 @@ else:
 _MOST, _AT_REST = 100, 10  # steps between refreshes: at most, and where nothing moves yet
 
 
+class Log(NamedTuple):
+    """Steps done since the start, and the first step and atom that went wrong (-1: none), whole numbers.
+
+    An atom goes wrong that, in one step, becomes NaN or moves farther than the potential reaches.
+    """
+
+    steps: Any
+    unstable_step: Any
+    unstable_atom: Any
+
+
 class Dynamics(eqx.Module):
     """What a step needs: the system, the force on each atom (n, 3), the neighbors, and what the integrator carries.
 
-    `control` is the integrator's own (a key, the chain of a thermostat, ...). Made by `integrator.start(system)`.
+    `control` is the integrator's own (a key, the chain of a thermostat, ...); `log` counts steps and notes the first
+    atom that went wrong. Made by `integrator.start(system)`.
     """
 
     system: System
     force: Array
     neighbors: AbstractNeighbors
     control: Any
+    log: Log
     every: int = eqx.field(static=True)
 
     def replace(
@@ -44,6 +58,7 @@ class Dynamics(eqx.Module):
             self.force if force is None else force,
             self.neighbors if neighbors is None else neighbors,
             self.control if control is None else control,
+            self.log,
             self.every,
         )
 
@@ -91,12 +106,15 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
             every = _steps_between(system, neighbors, reach, self.dt)
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"every must be a whole number of steps of at least 1, not {every!r}.")
-        state = Dynamics(system, self.potential.force(system, neighbors), neighbors, None, every)
+        log = Log(*(jnp.asarray(k, jnp.int32) for k in (0, -1, -1)))
+        state = Dynamics(system, self.potential.force(system, neighbors), neighbors, None, log, every)
         return state.replace(control=self.initial_control(state, key))
 
-    def moved(self, state: Dynamics, system: System) -> Dynamics:
-        """The state after atoms (or the box) have moved, with the force there."""
-        return state.replace(system=system, force=self.potential.force(system, state.neighbors))
+    def moved(self, state: Dynamics, system: System, *, force: Any = None) -> Dynamics:
+        """The state one step on, after atoms (or the box) have moved, with the force there unless it is given."""
+        log = _logged(state, system, self.potential.reach)
+        force = self.potential.force(system, state.neighbors) if force is None else force
+        return Dynamics(system, force, state.neighbors, state.control, log, state.every)
 
     def potential_energy(self, state: Dynamics) -> Array:
         """Potential energy of the state."""
@@ -112,10 +130,15 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
         return state.replace(system=system, neighbors=_watched(state).refresh(system))
 
     def verify(self, state: Dynamics) -> RESULTS:
-        """Whether the neighbors were all there at every step."""
+        """Whether the neighbors were all there at every step, and no atom moved farther in one than forces reach."""
         standing = _watched(state).fault(self.potential.reach)
+        short = RESULTS.where(
+            _has_collapsed(state, self.potential.reach), RESULTS.box_collapsed, RESULTS.capacity_exceeded
+        )
         late = RESULTS.where(standing.moved, RESULTS.refresh_too_late, RESULTS.successful)
-        return RESULTS.where(standing.full, RESULTS.capacity_exceeded, late)
+        cause = standing.moved & (state.every > 1)  # and if not, refreshing more often is no cure
+        late = RESULTS.where((state.log.unstable_step < 0) | cause, late, RESULTS.step_too_long)
+        return RESULTS.where(standing.full, short, late)
 
     def grow(self, state: Dynamics, failed: Dynamics) -> Dynamics | None:
         """More room in the list, or a refresh after fewer steps, as many as the motion that was met allows."""
@@ -124,15 +147,21 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
         standing = met.fault(reach)
         neighbors, every = state.neighbors, state.every
         if bool(standing.full):
+            if bool(_has_collapsed(failed, reach)):
+                return None
             neighbors = neighbors.grown(state.system, met, reach)
-        elif every == 1:
+        elif every == 1 or not bool(standing.moved):
             return None
         else:
             margin = float(neighbors.cutoff) - reach
             used = float(neighbors.cutoff) - float(met.slack)
             share = margin / used if np.isfinite(used) else 0.5
             every = max(1, min(every - 1, int(0.9 * share * every)))
-        return Dynamics(state.system, state.force, neighbors, state.control, every)
+        return Dynamics(state.system, state.force, neighbors, state.control, state.log, every)
+
+    def facts(self, state: Dynamics) -> dict[str, Array]:
+        """The first step, counted from `start`, and atom that went wrong; -1 if none did."""
+        return {"unstable_step": state.log.unstable_step, "unstable_atom": state.log.unstable_atom}
 
     def view(self, state: Dynamics) -> System:
         """The system."""
@@ -142,6 +171,24 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
 def _watched(state: Dynamics) -> AbstractNeighbors:
     """The list with an account of how far the atoms are from where it was made: taken when it is replaced."""
     return state.neighbors.watch(state.system.space, state.system.position)
+
+
+def _logged(state: Dynamics, system: System, reach: Any) -> Log:
+    """The log after a step that has taken the atoms to where they are in `system`."""
+    reach, way = jax.lax.stop_gradient((reach, system.position - state.system.position))
+    farthest = jnp.asarray(jnp.where(reach > 0, reach, jnp.inf), way.dtype)
+    index = jnp.arange(system.mass.size, dtype=jnp.int32)
+    far = ~(jnp.sum(way**2, axis=1) <= farthest**2)  # NaN is far
+    atom = jnp.min(jnp.where(far, index, index.size))
+    steps, step, known = state.log
+    first = (step < 0) & (atom < index.size)
+    return Log(steps + 1, jnp.where(first, steps + 1, step), jnp.where(first, atom, known))
+
+
+def _has_collapsed(state: Dynamics, reach: Any) -> Array:
+    """Whether the box has become narrower than half the reach of the potential."""
+    widths = state.system.space.widths
+    return jnp.min(widths) < jnp.asarray(reach, widths.dtype) / 2
 
 
 def _steps_between(system: System, neighbors: AbstractNeighbors, reach: Any, dt: Any) -> int:

@@ -48,9 +48,10 @@ class RESPA(AbstractDynamics):
             fast = self.inner.force(system, state.neighbors)
             return state.replace(system=kicked(system, fast, h / 2), control=fast), None
 
-        state = state.replace(system=kicked(state.system, slow(state), self.dt / 2))
-        state, _ = jax.lax.scan(inner_step, state, length=self.inner_steps)
-        state = state.replace(force=state.control + self.outer.force(state.system, state.neighbors))
+        pushed = state.replace(system=kicked(state.system, slow(state), self.dt / 2))
+        inner, _ = jax.lax.scan(inner_step, pushed, length=self.inner_steps)
+        force = inner.control + self.outer.force(inner.system, inner.neighbors)
+        state = self.moved(pushed.replace(control=inner.control), inner.system, force=force)
         return state.replace(system=kicked(state.system, slow(state), self.dt / 2))
 
     def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> Array:

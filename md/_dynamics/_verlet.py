@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,4 +99,8 @@ def _composed(dynamics: Any, state: Dynamics, outer: list[float]) -> Dynamics:
     """Verlet steps of these fractions of dt, then of the rest, then of these again in reverse."""
     fractions = np.array([*outer, 1 - 2 * sum(outer), *outer[::-1]])
     steps = dynamics.dt * jnp.asarray(fractions, dynamics.dt.dtype)
-    return jax.lax.scan(lambda state, h: (_verlet(dynamics, state, h), None), state, steps)[0]
+    last = jax.lax.scan(lambda state, h: (_verlet(dynamics, state, h), None), state, steps)[0]
+    count = state.log.steps + 1  # all of these are one
+    step = jnp.minimum(last.log.unstable_step, count)
+    log = last.log._replace(steps=count, unstable_step=step)
+    return eqx.tree_at(lambda s: s.log, last, log)

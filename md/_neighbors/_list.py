@@ -41,11 +41,16 @@ class NeighborList(AbstractNeighbors):
     cells: tuple[int, int, int] = eqx.field(static=True)
 
     @staticmethod
-    def make(system: Any, cutoff: Any, *, slots: int = 0) -> "NeighborList":
-        """A list of this configuration, whose values are known, with at least so many slots."""
+    def make(system: Any, cutoff: Any, *, slots: int = 0, later: Any = None) -> "NeighborList":
+        """A list of this configuration, whose values are known, with so many slots at least, and room for a later."""
         cutoff = float(jnp.asarray(cutoff, system.position.dtype))
         room, layers, found = _count(system, cutoff)
-        sizes = tuple(int(r * _SPARE) + 16 * (r > 0) for r in room), layers, _cells(system, cutoff)
+        cells = _cells(system, cutoff)
+        if later is not None:
+            more = _count(later, cutoff)
+            room, layers = (tuple(map(max, a, b)) for a, b in zip((room, layers), more, strict=False))
+            cells = tuple(map(min, cells, _cells(later, cutoff)))
+        sizes = tuple(int(r * _SPARE) + 16 * (r > 0) for r in room), layers, cells
         blank = _blank(system, jnp.asarray(cutoff, system.position.dtype), max(slots, _slots(found)), sizes)
         return _refresh(blank, system)
 
@@ -125,12 +130,16 @@ class NeighborList(AbstractNeighbors):
         return Standing(full=full, moved=~(self.slack >= jnp.asarray(reach, self.slack.dtype)))
 
     def grown(self, system: Any, failed: AbstractNeighbors, reach: Any) -> "NeighborList":
-        """As many slots as were needed, a tenth more, and cells and images for this box."""
+        """As many slots as were needed, a tenth more, and cells and images for this box and for the one it became."""
         assert isinstance(failed, NeighborList)
         slots = self.index.shape[0]
         if int(failed.found) > slots:
             slots = _slots(failed.found)
-        return NeighborList.make(system, self.cutoff, slots=slots)
+        if not (np.isfinite(failed.reference).all() and np.isfinite(failed.cell).all()):
+            return NeighborList.make(system, self.cutoff, slots=slots)
+        strain = times(inverse(system.space.cell), failed.cell) - jnp.eye(3, dtype=failed.cell.dtype)
+        later = system.replace(position=failed.reference, space=system.space.strained(strain))
+        return NeighborList.make(system, self.cutoff, slots=slots, later=later)
 
     def _places(self, space: Any, position: Any) -> tuple[Any, Any, Any]:
         cell, shift = space.cell, self.shift.astype(position.dtype)

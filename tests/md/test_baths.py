@@ -24,8 +24,9 @@ from kinax.md import (
     System,
     Truncated,
     VelocityRescaling,
+    VelocityVerlet,
 )
-from kinax.solvers import rollout
+from kinax.solvers import RESULTS, rollout
 from scipy import stats
 from tests.dynamics import check_both_modes, KEY, Ring, standard_error
 
@@ -193,6 +194,21 @@ def test_what_does_not_suit_a_bath_is_refused():
             make()
 
 
+def test_a_step_that_is_too_long_is_reported_with_the_step_and_the_atom():
+    """Also where all numbers stay finite, and under jit; the first atom to move farther than the force reaches."""
+    system = draw_velocities(simple_cubic(2, 1.5), 1.0, key=KEY)
+    dynamics = VelocityVerlet(potential=LennardJones(cutoff=Truncated(radius=1.45)), dt=0.02)
+    start = dynamics.start(eqx.tree_at(lambda s: s.position, system, system.position.at[5, 0].add(-0.75)))
+    run = jax.jit(lambda start: rollout(dynamics, start, 20, throw=False))(start)
+    assert RESULTS[run.result] == RESULTS[RESULTS.step_too_long]
+    path = np.concatenate([start.system.unwrapped[None], jax.vmap(lambda s: s.unwrapped)(run.ys)])
+    far = np.linalg.norm(np.diff(path, axis=0), axis=2) > 1.45
+    step, atom = np.argwhere(far)[0]
+    assert (int(run.stats["unstable_step"]), int(run.stats["unstable_atom"])) == (step + 1, atom) and step > 1
+    with pytest.raises(RuntimeError, match=rf"Reduce `dt`.*\n.*unstable_step = {step + 1}, unstable_atom = {atom}"):
+        rollout(dynamics, start, 20)
+
+
 @pytest.mark.slow
 def test_a_liquid_in_every_bath():
     """108 atoms: mean and variance of the kinetic energy; the same potential energy."""
@@ -212,7 +228,7 @@ def test_a_liquid_in_every_bath():
     for bath, modes in baths:
         start = bath.start(liquid, key=jax.random.key(3))
         watch = lambda s, bath=bath: (s.system.kinetic_energy, bath.potential_energy(s), bath.conserved(s))
-        kinetic, potential, conserved = rollout(bath, start, 20000, save_every=5, observe=watch).ys
+        kinetic, potential, conserved = rollout(bath, start, 12000, save_every=5, observe=watch).ys
         kinetic, potential = np.asarray(kinetic)[200:], np.asarray(potential)[200:]
         assert abs(kinetic.mean() - modes / 2) < 3 * standard_error(kinetic) + 2e-3 * modes / 2  # the step's own error
         spread = (kinetic - modes / 2) ** 2
