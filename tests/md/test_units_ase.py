@@ -128,15 +128,17 @@ def test_views_hold_atoms_frames_and_the_box():
 
 
 @pytest.mark.slow
-def test_calculator_with_a_list():
-    pair = LennardJones(cutoff=Shifted(radius=2.5))
-    atoms: Any = ase.build.bulk("Ar", "fcc", a=1.6).repeat((2, 2, 3))
-    atoms.calc = calculator(pair, ("Ar",), units=REDUCED)
-    peer: Any = ase.calculators.lj.LennardJones(rc=2.5)
-    for scale in (1.0, 0.9):  # a few atoms in a cell below the cutoff, yet a list
-        atoms.set_cell(atoms.cell * scale, scale_atoms=True)
-        atoms.rattle(0.05, seed=2)
-        np.testing.assert_allclose(atoms.get_potential_energy(), peer.get_potential_energy(atoms), rtol=1e-10)
+def test_calculator_with_a_list_in_a_cell_below_the_cutoff():
+    """Few atoms that do not fill the cell: columns of cells that follow the atoms must not become too narrow."""
+    atoms: Any = ase.build.bulk("Ar", "fcc", a=5.26).repeat((2, 3, 3))
+    atoms.set_cell(atoms.cell @ (np.eye(3) + [[0.02, 0.03, 0], [0, -0.01, 0.02], [0.01, 0, 0.0]]), scale_atoms=True)
+    atoms.rattle(0.1, seed=1)
+    atoms.set_cell(atoms.cell * 0.7, scale_atoms=True)
+    atoms.rattle(0.1, seed=1)
+    pair = LennardJones(sigma=3.4, epsilon=0.0103, cutoff=Shifted(radius=6.0))
+    atoms.calc = calculator(pair, ("Ar",))
+    peer: Any = ase.calculators.lj.LennardJones(sigma=3.4, epsilon=0.0103, rc=6.0)
+    np.testing.assert_allclose(atoms.get_potential_energy(), peer.get_potential_energy(atoms), rtol=1e-10)
 
 
 def test_what_would_be_misread_is_refused():
