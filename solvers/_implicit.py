@@ -103,18 +103,18 @@ def _solution_jvp(primals, tangents):
 
     residual, args = problem
     operator = lx.JacobianLinearOperator(residual, x, args)
-    solve = lambda v, operator=operator: lx.linear_solve(operator, v, rule.linear_solver, throw=False).value
+    solve = lambda operator, v: lx.linear_solve(operator, v, rule.linear_solver, throw=False).value
     value, change = eqx.filter_jvp(residual_at, (moving,), (tangent,))
     change = jax.tree.map(lambda v, d: jnp.zeros_like(v) if d is None else d, value, change)  # None: independent of it
-    correction = jax.lax.stop_gradient(solve(value))
+    correction = jax.lax.stop_gradient(solve(operator, value))
     probe = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(0), leaf.shape, leaf.dtype), x)
-    regained = jax.lax.stop_gradient(solve(operator.mv(probe)))
+    regained = jax.lax.stop_gradient(solve(operator, operator.mv(probe)))
     regular = _close(_minus(regained, probe), probe, 1e-3, 0.0)
     trust = jnp.where(_close(correction, x, rule.rtol, rule.atol) & regular, -1.0, jnp.nan)
     # The transposed solve, in reverse mode, raises for a singular operator: there any other one will do.
     sound = lambda v: jax.tree.map(lambda there, else_: jnp.where(regular, there, else_), operator.mv(v), v)
     guarded = lx.FunctionLinearOperator(sound, operator.in_structure())
-    return x, solve(jax.tree.map(lambda d: trust.astype(d.dtype) * d, change), guarded)
+    return x, solve(guarded, jax.tree.map(lambda d: trust.astype(d.dtype) * d, change))
 
 
 def _as_array(x: Any) -> Any:
