@@ -83,6 +83,15 @@ from ._observables import (
     structure_factor as structure_factor,
     velocity_autocorrelation as velocity_autocorrelation,
 )
+from ._minima import (
+    AbstractDescent as AbstractDescent,
+    born_constants as born_constants,
+    elastic_constants as elastic_constants,
+    FIRE as FIRE,
+    LBFGS as LBFGS,
+    minimize as minimize,
+    Minimum as Minimum,
+)
 from ._pair import (
     AbstractCurve as AbstractCurve,
     AbstractCutoff as AbstractCutoff,

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -44,14 +43,12 @@ class PeriodicTorsion(AbstractTerms):
     values: ClassVar = ("stiffness", "count", "phase")
 
     atoms: Any = numbers()
+    count: Any = numbers()
     stiffness: Any = parameter()
-    count: Any = eqx.field(converter=jnp.asarray)
     phase: Any = parameter(default=0.0)
 
     def __check_init__(self) -> None:
         check_terms(self, 4)
-        if eqx.is_array_like(self.count) and not jnp.issubdtype(self.count.dtype, jnp.integer):
-            raise ValueError(f"PeriodicTorsion.count must be whole numbers, not {self.count.dtype}.")
 
     def energy(self, *steps: Any) -> Any:
         """The formula."""

@@ -57,17 +57,17 @@ class AbstractTerms(AbstractPotential):
 
 
 def as_numbers(atoms: Any) -> Any:
-    """Numbers of atoms as an array; what is not an array or a list as it is."""
-    if not isinstance(atoms, list | tuple | np.ndarray | jax.Array):
+    """Whole numbers as an array; what is no number, list or array as it is."""
+    if not isinstance(atoms, int | float | list | tuple | np.ndarray | jax.Array):
         return atoms
     atoms = np.asarray(atoms) if not isinstance(atoms, jax.Array) else atoms
     if not jnp.issubdtype(atoms.dtype, jnp.integer):
-        raise ValueError(f"Atoms are named by whole numbers, not {atoms.dtype}.")
+        raise ValueError(f"Atoms, and counts, are whole numbers, not {atoms.dtype}.")
     return jnp.asarray(atoms, jnp.int32)
 
 
 def numbers() -> Any:
-    """The field for numbers of atoms."""
+    """The field for whole numbers."""
     return eqx.field(converter=as_numbers)
 
 
