@@ -63,6 +63,15 @@ from ._measure import (
     tail_pressure as tail_pressure,
     virial as virial,
 )
+from ._minima import (
+    AbstractDescent as AbstractDescent,
+    born_constants as born_constants,
+    elastic_constants as elastic_constants,
+    FIRE as FIRE,
+    LBFGS as LBFGS,
+    minimize as minimize,
+    Minimum as Minimum,
+)
 from ._neighbors import (
     AbstractNeighbors as AbstractNeighbors,
     AllPairs as AllPairs,
@@ -82,15 +91,6 @@ from ._observables import (
     radial_distribution as radial_distribution,
     structure_factor as structure_factor,
     velocity_autocorrelation as velocity_autocorrelation,
-)
-from ._minima import (
-    AbstractDescent as AbstractDescent,
-    born_constants as born_constants,
-    elastic_constants as elastic_constants,
-    FIRE as FIRE,
-    LBFGS as LBFGS,
-    minimize as minimize,
-    Minimum as Minimum,
 )
 from ._pair import (
     AbstractCurve as AbstractCurve,
