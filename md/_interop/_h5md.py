@@ -99,9 +99,15 @@ class H5MD(AbstractTrajectoryFile):
         with _opened(self.path, "r+") as file:
             if _count(file) < mark:
                 raise ValueError(f"{str(self.path)!r} has fewer frames than when the restart file was written.")
-            for name in (*_MOVING, "box/edges"):
-                for part in ("value", "time", "step"):
-                    file["particles/all"][name][part].resize(mark, axis=0)
+            try:
+                for name in (*_MOVING, "box/edges"):
+                    for part in ("value", "time", "step"):
+                        file["particles/all"][name][part].resize(mark, axis=0)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{str(self.path)!r} was hit in the middle of writing: its frames can be read, but none added. Go "
+                    "on from the restart file, by `read_restart`, into another file."
+                ) from error
 
 
 def read_h5md(path: str | os.PathLike[str], *, units: Units = METAL) -> tuple[np.ndarray, System]:
@@ -112,9 +118,9 @@ def read_h5md(path: str | os.PathLike[str], *, units: Units = METAL) -> tuple[np
     """
     with _opened(path, "r") as file:
         try:
-            atoms, count = file["particles/all"], _count(file)
-            rows = {name: atoms[name]["value"][:count] for name in (*_MOVING, "box/edges")}
-            ts, mass, species = atoms["position"]["time"][:count], atoms["mass"][()], atoms["species"][()]
+            atoms = file["particles/all"]
+            count, ts, rows = _whole_rows(file)
+            mass, species = atoms["mass"][()], atoms["species"][()]
             has_units = "unit" in atoms["position"]["value"].attrs
             axes = tuple(str(b) == "periodic" for b in atoms["box"].attrs["boundary"])
         except (KeyError, OSError) as error:
@@ -155,6 +161,19 @@ def _scales(units: Units) -> tuple[float, float, float, float]:
 def _count(file: Any) -> int:
     """The number of frames that are whole."""
     return min(len(file["particles/all"][name]["value"]) for name in (*_MOVING, "box/edges"))
+
+
+def _whole_rows(file: Any) -> tuple[int, np.ndarray, dict[str, np.ndarray]]:
+    """The frames, without the last ones where a kill came between their rows and HDF5's record of them."""
+    atoms, count = file["particles/all"], _count(file)
+    while True:
+        try:
+            rows = {name: atoms[name]["value"][:count] for name in (*_MOVING, "box/edges")}
+            return count, atoms["position"]["time"][:count], rows
+        except OSError:
+            if count == 0:
+                raise
+            count -= 1
 
 
 def _opened(path: str | os.PathLike[str], mode: str) -> Any:
