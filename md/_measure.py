@@ -105,7 +105,7 @@ def check_species(potential: AbstractPotential, system: System) -> None:
     known = count_species(potential)
     if known is None or isinstance(system.species, Tracer) or not system.species.size:
         return
-    largest = int(system.species.max())
+    largest = int(np.asarray(system.species).max())
     if largest >= known:
         raise ValueError(
             f"Species {largest} has no parameters: the potential's tables are for {known} species, 0 to {known - 1}."

@@ -105,8 +105,10 @@ def check_listed(potential: Any, system: System) -> None:
     """There is an atom for each number that a part of the potential lists, as far as they are known."""
     n = system.position.shape[0]
     for part in jax.tree.leaves(potential, is_leaf=_lists_atoms):
-        if _lists_atoms(part) and not isinstance(part.atoms, Tracer) and part.atoms.size and int(part.atoms.max()) >= n:
-            last = int(part.atoms.max())
+        if not _lists_atoms(part) or isinstance(part.atoms, Tracer) or not part.atoms.size:
+            continue
+        last = int(np.asarray(part.atoms).max())  # not of JAX: that would be traced under jit
+        if last >= n:
             raise ValueError(f"{type(part).__name__}.atoms names atom {last}, but there are only {n}, 0 to {n - 1}.")
 
 

@@ -25,8 +25,7 @@ def elastic_constants(
     \partial_x\partial_\varepsilon U]$, Born's term minus the non-affine one, which is an implicit derivative: that of
     the stress while the forces stay zero. Shear strains are engineering strains. The system must be at a minimum
     with respect to its positions (NaN if not), and without stress, or second derivatives by other measures of strain
-    differ. Derivatives by the potential's parameters, in both modes, include that of the minimum if the system comes
-    from `minimize`.
+    differ.
     """
     return _elastic(potential, system, covering(potential, system, neighbors))
 

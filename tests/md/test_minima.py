@@ -46,24 +46,6 @@ def test_silicon():
 
 
 @pytest.mark.slow
-def test_derivative_of_an_elastic_constant_of_the_relaxed_crystal():
-    system = diamond(1, 5.4)
-    lists = AllPairs.make(system.space, 4.0)
-
-    @jax.jit
-    @jax.value_and_grad
-    def shear(lam):
-        potential = StillingerWeber(lam=lam)
-        found = minimize(potential, system, cell=Isotropic(), tolerance=1e-10, neighbors=lists)
-        return GPA * elastic_constants(potential, found.system, lists)[3, 3]
-
-    h = 0.01
-    value = lambda lam: shear(lam)[0]
-    rise = (8 * (value(21 + h) - value(21 - h)) - (value(21 + 2 * h) - value(21 - 2 * h))) / (12 * h)
-    np.testing.assert_allclose(shear(21.0)[1], rise, rtol=1e-6)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [FIRE(), LBFGS()], ids=["fire", "lbfgs"])
 def test_a_disturbed_crystal_finds_its_cell(method):
     crystal = diamond(1, 5.5)
