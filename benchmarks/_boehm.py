@@ -62,7 +62,11 @@ def by_fides(boehm: Problem, points: np.ndarray) -> list[float] | None:
     except ImportError:
         return None
     lower, upper = np.asarray(boehm.lower), np.asarray(boehm.upper)
-    objective = lambda x: tuple(np.asarray(found) for found in _fisher(boehm, jnp.asarray(x)))
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        cost, gradient, fisher = _fisher(boehm, jnp.asarray(x))
+        return float(cost), np.asarray(gradient), np.asarray(fisher)
+
     search = lambda x: fides.Optimizer(objective, upper, lower, verbose=logging.CRITICAL).minimize(x)[0]
     return [float(search(x)) for x in points]
 

@@ -47,8 +47,8 @@ class NeighborList(AbstractNeighbors):
         room, layers, found = _count(system, cutoff)
         cells = _cells(system, cutoff)
         if later is not None:
-            more = _count(later, cutoff)
-            room, layers = (tuple(map(max, a, b)) for a, b in zip((room, layers), more, strict=False))
+            more_room, more_layers, _ = _count(later, cutoff)
+            room, layers = tuple(map(max, room, more_room)), tuple(map(max, layers, more_layers))
             cells = tuple(map(min, cells, _cells(later, cutoff)))
         sizes = tuple(int(r * _SPARE) + 16 * (r > 0) for r in room), layers, cells
         blank = _blank(system, jnp.asarray(cutoff, system.position.dtype), max(slots, _slots(found)), sizes)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from kinax.solvers import Beta, fit, Gamma, HalfNormal, Log, LogNormal, Normal, Observed, Parameter, StudentT
+from kinax.solvers import Beta, fit, Gamma, HalfNormal, Identity, Log, LogNormal, Normal, Observed, Parameter, StudentT
 
 
 def test_tails_of_student_s_t_and_their_derivatives():
@@ -33,7 +33,8 @@ def test_censored_student_s_t_is_fitted():
         return Observed(d["y"], StudentT(m["df"], m["a"] + m["b"] * x, m["s"]), above=d["above"])
 
     names = ("a", "b", "df", "s")
-    parameters = [Parameter(lambda m, n=n: m[n], name=n, **({"transform": Log()} if n in "dfs" else {})) for n in names]
+    scales = {"df": Log(), "s": Log()}
+    parameters = [Parameter(lambda m, n=n: m[n], name=n, transform=scales.get(n, Identity())) for n in names]
     start = {n: jnp.asarray(x) for n, x in zip(names, (0.0, 1.0, 5.0, 1.0), strict=True)}
     result = fit(start, run, {"y": limit, "above": y > 2.5}, parameters=parameters, progress=False)
     assert np.isfinite(result.covariance).all()
