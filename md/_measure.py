@@ -15,7 +15,10 @@ from ._system import System
 
 
 def energy(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
-    """Potential energy [energy]; in all of these, the neighbors are found if they are not given (outside `jit`)."""
+    """Potential energy [energy]; in all of these, the neighbors are found if they are not given (outside `jit`).
+
+    Neighbors that miss pairs raise a ValueError; under `jit` ask them, `neighbors.watch(space, position).fault(reach)`.
+    """
     return _energy(potential, system, covering(potential, system, neighbors))
 
 
@@ -118,4 +121,8 @@ def covering(potential: AbstractPotential, system: System, neighbors: AbstractNe
     if neighbors is None:
         reach = float(potential.reach) if not isinstance(potential.reach, Tracer) else potential.reach
         return neighbor_list(system, reach or 1.0, skin=0.0)
+    standing = neighbors.watch(system.space, system.position).fault(potential.reach)
+    if not isinstance(standing.any, Tracer) and bool(standing.any):
+        why = "atoms have moved too far since it was made" if bool(standing.moved) else "it has too little room"
+        raise ValueError(f"The neighbors given miss pairs of this system: {why}. Make a list with `neighbor_list`.")
     return neighbors

@@ -109,3 +109,16 @@ def test_bad_requests_are_refused():
     for make, words in bad:
         with pytest.raises(ValueError, match=words):
             make()
+
+
+def test_neighbors_that_miss_pairs_are_refused():
+    crystal, potential = fcc(4, 1.7), LennardJones(cutoff=Truncated(radius=2.5))
+    neighbors = NeighborList.make(crystal, 2.8)
+    moved = crystal.replace(position=crystal.position.at[0, 0].add(0.1))
+    np.testing.assert_allclose(energy(potential, moved, neighbors), energy(potential, moved), rtol=1e-12)
+    for system, given in (
+        (crystal.replace(position=crystal.position.at[0, 0].add(0.2)), neighbors),
+        (fcc(4, 1.2), neighbors),
+    ):
+        with pytest.raises(ValueError, match="miss pairs"):
+            energy(potential, system, given)
