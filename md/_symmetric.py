@@ -49,6 +49,8 @@ def _transpose(cotangent, *operands, product):
 
 
 def _batch(axis, operands, dims, *, product):
+    if all(d is None for d in dims):
+        return symmetric_p.bind(*operands, product=product), None
     known = [x if d is None else batching.bdim_at_front(x, d, axis.size) for x, d in zip(operands, dims, strict=True)]
     mapped = [None if d is None else 0 for d in dims[:-1]]
     vector = batching.bdim_at_front(operands[-1], dims[-1], axis.size)  # mapped always, so that the map stays square

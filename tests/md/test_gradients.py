@@ -142,3 +142,12 @@ def test_odd_places():
     hessian = jax.hessian(lambda x: soft.total(at(x), lists))(overlap.position)
     np.testing.assert_allclose(soft.force(overlap, lists), 0)
     np.testing.assert_allclose(hessian[0, :, 1], np.eye(3), atol=1e-12)
+
+
+def test_third_derivatives_with_reverse_mode_around_forward_mode():
+    pair, lists = LennardJones(cutoff=ForceShifted(radius=2.0)), AllPairs.make(Free(), 2.0)
+    energy = lambda x: pair.total(System(x, Free()), lists)
+    stiffness = lambda x: jnp.sum(jnp.sin(jax.jacfwd(jax.grad(energy))(x)))
+    x, way = jnp.asarray([[0.0, 0, 0], [1.1, 0.1, 0], [0.4, 1.0, 0.3]]), jnp.cos(jnp.arange(9.0)).reshape(3, 3)
+    slope = jax.jit(lambda x: (jnp.vdot(jax.grad(stiffness)(x), way), jax.jvp(stiffness, (x,), (way,))[1]))(x)
+    np.testing.assert_allclose(slope[0], slope[1], rtol=1e-10)
