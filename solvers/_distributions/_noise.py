@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import jax.scipy.stats as stats
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._types import Numbers, parameter
 from ._distribution import AbstractNoise
@@ -161,12 +161,13 @@ def _log_tail(u: Float[Array, "..."], df: Float[Array, "..."]) -> Float[Array, "
     return jax.nn.logsumexp(stats.t.logpdf(u + step, df) + jnp.log(step) + log_weight, axis=0)
 
 
-def _log_positive(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def _log_positive(x: ArrayLike) -> Float[Array, "..."]:
+    x = jnp.asarray(x)
     return jnp.log(jnp.where(x > 0, x, 1))
 
 
-def _where_positive(x: Float[Array, "..."], there: Float[Array, "..."], elsewhere: float) -> Float[Array, "..."]:
-    return jnp.where(x > 0, there, elsewhere)
+def _where_positive(x: ArrayLike, there: Float[Array, "..."], elsewhere: float) -> Float[Array, "..."]:
+    return jnp.where(jnp.asarray(x) > 0, there, elsewhere)
 
 
 def _real_line(like: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:

@@ -64,6 +64,7 @@ def test_a_liquid_conserves_energy_and_momentum_and_takes_up_the_temperature_of_
     np.testing.assert_allclose(run.ys[0], bath.conserved(start), atol=8e-3 * 500)
 
 
+@pytest.mark.slow
 def test_batches_and_gradients_through_a_run():
     system = draw_velocities(simple_cubic(3, 1.2), 0.5, key=jax.random.key(2))
     start = VelocityVerlet(potential=WCA(), dt=0.005).start(system)

@@ -203,8 +203,8 @@ def test_what_a_killed_run_has_written_is_readable(tmp_path):
     for kind in ("xyz", "h5"):
         run = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), kind], cwd=tmp_path)
         path = tmp_path / f"run.{kind}"
-        deadline = time.monotonic() + 60
-        while (not path.exists() or path.stat().st_size < 400_000) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 180
+        while (not path.exists() or path.stat().st_size < 1_000_000) and time.monotonic() < deadline:
             time.sleep(0.05)
         run.send_signal(signal.SIGKILL)
         run.wait()

@@ -108,6 +108,7 @@ def test_first_and_second_derivatives(name):
         np.testing.assert_allclose(along(v), reverse, rtol=1e-9, atol=1e-10 * scale)
 
 
+@pytest.mark.slow
 def test_the_force_is_minus_the_gradient_and_the_second_derivative_is_one_in_all_orders_of_modes():
     system, potential = liquid(6), POTENTIALS["lj"]
     for lists in (NeighborList.make(system, 2.4), AllPairs.make(system.space, 2.4)):

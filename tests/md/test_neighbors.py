@@ -76,6 +76,7 @@ def melt(**how):
     return system, VelocityVerlet(potential=LennardJones(cutoff=Shifted(radius=1.9)), dt=0.004)
 
 
+@pytest.mark.slow
 def test_a_run_grows_what_was_too_small_and_repeats(caplog):
     system, dynamics = melt()
     tight = NeighborList.make(system, 2.1)

@@ -79,6 +79,7 @@ def test_forward_and_reverse_mode_agree(fn):
     np.testing.assert_allclose(reverse, forward, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_batches_inside_and_outside():
     rates = np.array([0.2, 0.7, 1.5])
     shared = lambda rate: jnp.sum(jax.vmap(lambda k: solve(k * rate))(jnp.asarray(rates)))

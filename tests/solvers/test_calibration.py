@@ -20,6 +20,7 @@ def problem(sd=0.7, shift=0.0, parameters=PARAMETERS, residuals=line):
     return Problem(model, residuals, jnp.zeros(6), parameters=parameters)
 
 
+@pytest.mark.slow
 def test_right_and_wrong_models():
     kind = {"num_draws": 31, "thin": 3, "num_warmup": 60, "progress": False}
     right = calibrate(problem(), **kind)

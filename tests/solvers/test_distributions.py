@@ -23,6 +23,7 @@ def test_tails_of_student_s_t_and_their_derivatives():
     np.testing.assert_allclose(by_u, np.exp(scipy.stats.t.logpdf(u, df) - expected), rtol=1e-7)  # at zero, too
 
 
+@pytest.mark.slow
 def test_censored_student_s_t_is_fitted():
     rng = np.random.default_rng(3)
     x = np.linspace(0.0, 1.0, 60)
@@ -61,6 +62,7 @@ def test_priors_have_slopes_at_their_edge_and_nothing_beyond():
     np.testing.assert_allclose(Beta(2.3, 1.7).log_density(x), scipy.stats.beta.logpdf(x, 2.3, 1.7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [Gamma(3.0, 4.0), LogNormal(0.0, 0.2)])
 def test_standard_errors_with_a_prior_are_those_of_every_transform(prior):
     y = jnp.array([1.5, 1.7, 1.4])

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from kinax.solvers import estimate, Log, Normal, Observed, Parameter, Problem
 
 T = jnp.linspace(0.0, 5.0, 20)
@@ -25,6 +26,7 @@ def central(fn, point, which, direction, h=1e-5):
     return (at(h) - at(-h)) / (2 * h)
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_optimum_with_and_without_an_active_bound():
     for upper in (10.0, 2.5):
         fn = jax.jit(lambda y, u, c: values(y, u, c))
@@ -52,6 +54,7 @@ def test_an_ensemble_of_fits_and_no_derivative_without_convergence():
     assert np.isfinite(short(Y)) and np.isnan(jax.grad(short)(Y)).all()
 
 
+@pytest.mark.slow
 def test_no_derivative_where_the_minimum_is_a_valley_and_none_by_what_is_not_used():
     def product(scale):  # only the product of b and c matters
         parameters = [Parameter(lambda m, n=n: m[n], name=n) for n in "abc"]

@@ -61,6 +61,7 @@ def test_agrees_with_scipy_and_prints_a_table():
     assert result.model.label == "curve" and isinstance(result.model, Curve)
 
 
+@pytest.mark.slow
 def test_fixed_parameters_and_vectors_and_methods():
     model = {"ab": jnp.array([1.0, 1.0]), "c": jnp.asarray(0.5)}
     run = lambda m, data: m["ab"][0] * jnp.exp(-m["ab"][1] * T) + m["c"] - data
@@ -79,6 +80,7 @@ def test_fixed_parameters_and_vectors_and_methods():
     np.testing.assert_allclose(single.model["ab"], result.model["ab"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_simulation_in_reverse_mode_and_what_the_data_do_not_tell():
     # Only the product of k and s is seen, and forward mode is not there.
     once = jax.custom_vjp(lambda x: x)
@@ -127,6 +129,7 @@ PAIR = [Parameter(lambda m: m["a"], name="a"), Parameter(lambda m: m["b"], name=
 ABC = {"a": jnp.asarray(2.0), "b": jnp.asarray(1.0), "c": jnp.asarray(0.5)}
 
 
+@pytest.mark.slow
 def test_errors_where_the_data_do_not_tell():
     # N = p: no scatter
     line = fit(ABC, lambda m, d: m["a"] + m["b"] * jnp.array([1.0, 2.0]) - d, jnp.array([3.0, 5.0]), parameters=PAIR)

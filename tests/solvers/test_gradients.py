@@ -75,6 +75,7 @@ def test_rollout(case, dtype):
     check_agreement(run, [Unrolled(), Checkpointed(), Checkpointed(3), Forward()], dynamic, dtype, 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=["float64", "float32"])
 @pytest.mark.parametrize("case", slow_unless_quick)
 def test_integrate(case, dtype):

@@ -19,6 +19,7 @@ def fitted(residuals, data, values, **options):
     return fit(start, residuals, data, parameters=parameters, progress=False, throw=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"transform": Log()}])
 def test_a_product_is_determined_but_not_its_factors(options):
     residuals = lambda m, d: m["a"] * m["b"] * jnp.exp(-m["k"] * d[0]) - d[1]
@@ -32,6 +33,7 @@ def test_a_product_is_determined_but_not_its_factors(options):
     assert "structural" in found.summary() and "<table>" in found._repr_html_()
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_fit():
     residuals = lambda m, d: m["a"] * jnp.exp(-m["k"] * d[0]) - d[1]
     result = fitted(residuals, (TS, -6 * jnp.exp(-0.8 * TS) + 0.1 * NOISE), {"a": -1.0, "k": 0.5})
@@ -43,6 +45,7 @@ def test_errors_are_those_of_the_fit():
     np.testing.assert_allclose(np.sqrt(np.diag(np.linalg.inv(information))), expected, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_michaelis_menten_at_low_dose_is_practical():
     rate = lambda m, d: Observed(d[1], Normal(m["Vmax"] * d[0] / (m["Km"] + d[0]), 1e-5))
     dose = jnp.linspace(1e-4, 1e-3, 25)
@@ -57,6 +60,7 @@ def test_michaelis_menten_at_low_dose_is_practical():
     assert linear.structural.tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_a_redundant_pair_in_a_differential_equation():
     def residuals(m, d):
         field = lambda t, y, m: -(m["k"] + m["loss"]) * y + m["feed"]
@@ -87,6 +91,7 @@ def test_ill_conditioned_is_not_structural():
     assert not found.structural.any() and found.condition > 1e6
 
 
+@pytest.mark.slow
 def test_a_parameter_at_its_bound_is_left_out():
     residuals = lambda m, d: m["a"] + m["b"] * d[0] - d[1]
     start = {"a": jnp.asarray(1.0), "b": jnp.asarray(1.0)}

@@ -29,6 +29,7 @@ def test_saves_at_the_times_and_knows_where_it_ended():
     assert tight.stats["num_steps"] < solution.stats["num_steps"]
 
 
+@pytest.mark.slow
 def test_ragged_and_per_member_times_under_vmap_and_their_gradient():
     times = [[0.0, 1.0, 2.0], [0.5, 1.5], [0.0, 0.25, 0.5, 3.0]]
     padded = pad_times(times)
@@ -63,6 +64,7 @@ def test_dense_output_inside_the_range_only():
         integrate(decay, 1.0, [0.0, 3.0], args=1.0).evaluate(1.0)
 
 
+@pytest.mark.slow
 def test_event_ends_the_solve_and_its_time_has_a_derivative():
     fall = lambda t, y, gravity: jnp.stack([y[1], -gravity])
     floor = diffrax.Event(lambda t, y, args, **kwargs: y[0], optx.Newton(1e-12, 1e-12))
@@ -110,6 +112,7 @@ def test_a_solve_that_goes_nowhere_is_named():
     assert few.result == RESULTS.max_steps_reached
 
 
+@pytest.mark.slow
 def test_a_failure_reaches_whoever_differentiates():
     last = lambda y: integrate(lambda t, y, args: y**2, y, [0.0, 0.9]).ys[-1]
     with pytest.raises(RuntimeError, match="stalled"):

@@ -121,6 +121,7 @@ def test_lmfit_parameters(plain):
     np.testing.assert_allclose(fitted.params["k_0"].stderr, k.stderr, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_numpyro_has_the_same_density_and_gradient(likely):
     model = to_numpyro(LIKELY)
     values = {name: jnp.asarray(value) for name, value in likely.values.items()}

@@ -58,6 +58,7 @@ def standard_errors(c, z):
     return np.sqrt(variance * np.sum(inverse**2, axis=1)) / norms
 
 
+@pytest.mark.slow
 @needs_nist
 def test_nist(nist):
     which = np.repeat(np.arange(len(nist.sets)), 2)

@@ -108,6 +108,7 @@ def test_fit_from_many_starts(optima):
     assert set(best.starts) == {0, 1, 3}
 
 
+@pytest.mark.slow
 def test_minibatches_are_unbiased_and_resume_to_the_same_bits(tmp_path, optima):
     z = INSIDE.start()
     problems = [

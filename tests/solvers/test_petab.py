@@ -13,6 +13,7 @@ gradient = eqx.filter_jit(lambda problem, z: problem.gradient(z))
 needs_boehm = pytest.mark.skipif(not FOLDER.exists(), reason="needs the reference data")
 
 
+@pytest.mark.slow
 @needs_boehm
 def test_boehm():
     problem = from_petab(FILE, Boehm(), rtol=1e-10, atol=1e-11)

@@ -168,6 +168,7 @@ class Drug(eqx.Module):
         return self.gain * dose * jnp.exp(-self.rate[0] * t)
 
 
+@pytest.mark.slow
 def test_experiments_share_some_parameters_and_own_others():
     model = Drug(jnp.asarray([0.5, 0.1]), jnp.asarray(1.0))
     run = lambda m, d: m(d["t"], d["dose"])[None] * jnp.ones((1, 1)) - d["y"] + m.rate[1]

@@ -37,6 +37,7 @@ def model(**values):
     return {name: jnp.asarray(value) for name, value in values.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residuals", [line, line_with_noise])
 def test_the_profile_of_a_line_is_a_parabola(residuals):
     result = fit(
@@ -128,6 +129,7 @@ def test_a_parameter_on_its_bound_is_profiled_away_from_it():
     np.testing.assert_allclose(one.interval[1], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_flat_direction_has_no_end():
     product = lambda m, d: m["a"] * m["b"] * d[0] - d[1]
     result = fit(
@@ -146,6 +148,7 @@ def test_a_flat_direction_has_no_end():
     assert path[-1, 0] > 1e4 * profiles["a"].value
 
 
+@pytest.mark.slow
 def test_a_profile_that_levels_off_has_one_end():
     x = jnp.linspace(0.05, 0.6, 25)
     result = fit(
@@ -159,6 +162,7 @@ def test_a_profile_that_levels_off_has_one_end():
     assert 0 < one.interval[0] < one.value and one.interval[1] == np.inf
 
 
+@pytest.mark.slow
 def test_failing_simulations_end_a_walk_with_the_reason():
     fragile = lambda m, d: jnp.where(m["b"] > 2.1, jnp.nan, line(m, d))
     result = fit(
@@ -181,6 +185,7 @@ def test_an_exception_ends_the_profile():
         profile(result, names=["b"])
 
 
+@pytest.mark.slow
 def test_a_lower_cost_on_the_way_is_reported():
     tilted = Problem(
         model(x=0.9),
@@ -198,6 +203,7 @@ def test_a_lower_cost_on_the_way_is_reported():
     assert again.cost < result.cost - 0.9 * profiles.drop
 
 
+@pytest.mark.slow
 def test_bad_input():
     result = fit(model(a=0.0, b=0.0), line, (TS, 1 + 2 * TS + NOISE), parameters=[leaf("a"), leaf("b")], progress=False)
     with pytest.raises(ValueError, match=r"names holds \['c'\], but the parameters are"):

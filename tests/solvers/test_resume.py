@@ -78,6 +78,7 @@ def test_killed_at_twenty_random_moments_the_fit_ends_at_the_same_bits(tmp_path)
     assert finish(path, devices=2) == whole
 
 
+@pytest.mark.slow
 def test_a_saved_fit_goes_on_where_it_was_and_refuses_what_is_not_its_own(tmp_path):
     path = tmp_path / "fit.npz"
     starts = LatinHypercube(6)
@@ -133,6 +134,7 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path):
     assert refused > len(whole) / 7 / 3
 
 
+@pytest.mark.slow
 def test_sigterm_inside_an_except_block_saves_what_has_begun(tmp_path, monkeypatch):
     """As after a first attempt that failed; and segments that take too long are as short as they can be."""
     path, widths, run = tmp_path / "fit.npz", [], Machine.run

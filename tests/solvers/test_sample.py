@@ -121,6 +121,7 @@ def corner(model, data):
     return Observed(data, Normal(pair, jnp.asarray([1.0, 0.8, 1.0]))), result
 
 
+@pytest.mark.slow
 def test_bounds_transforms_and_failures():
     """Truncated normal distributions: by a bound, by a logarithm with a flat prior of the value, by a simulation."""
     problem = Problem(
@@ -164,6 +165,7 @@ def test_laplace(fitted):
     np.testing.assert_allclose(np.cov(found.draw(20_000).T), exact, atol=0.002)
 
 
+@pytest.mark.slow
 def test_laplace_of_logarithms_and_without_second_derivatives():
     residuals = lambda m, data: Observed(data, LogNormal(jnp.log(m["x"]), m["s"]))
     data = jnp.exp(jnp.asarray(np.random.default_rng(1).normal(1.0, 0.4, size=400)))
@@ -184,6 +186,7 @@ def test_laplace_of_logarithms_and_without_second_derivatives():
     np.testing.assert_allclose(rough.covariance, found.covariance, rtol=0.05, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bad_input(fitted, monkeypatch):
     plain = fit(
         {"a": jnp.asarray(1.0)},
