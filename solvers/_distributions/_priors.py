@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.stats as stats
 from jax.scipy.special import betaln, gammaln
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._types import Numbers, parameter
 from ._distribution import AbstractDistribution
@@ -115,7 +115,7 @@ class Beta(AbstractDistribution):
         return jax.random.beta(key, self.a, self.b, shape, self.a.dtype)
 
 
-def _log_power(x: Float[Array, "..."], power: Float[Array, "..."]) -> Float[Array, "..."]:
+def _log_power(x: ArrayLike, power: Float[Array, "..."]) -> Float[Array, "..."]:
     """log(x^power) for x >= 0; constant for power zero, at zero too (JAX's `xlogy` has a NaN slope there)."""
     x, power = jnp.broadcast_arrays(x, power)
     counts = (power != 0) & (x >= 0)
