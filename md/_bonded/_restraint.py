@@ -4,16 +4,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from ...solvers import parameter
-from .._neighbors import AbstractNeighbors
-from .._potential import AbstractPotential, in_dtype
-from .._system import System
-from ._terms import check_terms, numbers
+from .._potential import in_dtype
+from ._terms import AbstractListed, check_terms, numbers
 
 
-class Restraint(AbstractPotential):
+class Restraint(AbstractListed):
     r"""$\frac{k}{2} |x - x_0|^2$ for listed atoms: `atoms` (m, 1), `place` $x_0$ (m, 3) [length], `stiffness` $k$.
 
     `stiffness` [energy/length²] is one number or one per atom (m,). In a box, to the nearest image of the place.
@@ -32,20 +29,8 @@ class Restraint(AbstractPotential):
                 f"Restraint.place has shape {jnp.shape(self.place)}, expected {(jnp.shape(self.atoms)[0], 3)}."
             )
 
-    @property
-    def reach(self) -> Any:
-        """0: no neighbors are needed."""
-        return jnp.zeros(())
-
-    def total(self, system: System, neighbors: AbstractNeighbors) -> Array:
-        """Sum over the atoms."""
-        return self._total(system.position, system.space)
-
-    def force(self, system: System, neighbors: AbstractNeighbors) -> Array:
-        """Minus the gradient of the sum."""
-        return -jax.grad(self._total)(system.position, system.space)
-
-    def _total(self, position, space):
+    def summed(self, position, space):
+        """The energy."""
         held = in_dtype(self, position.dtype)
         at = position.at[self.atoms[:, 0]].get(mode="fill", fill_value=jnp.nan)
         squares = jnp.sum(jax.vmap(space.displacement)(at, held.place) ** 2, axis=1)

@@ -15,7 +15,28 @@ from .._potential import AbstractPotential, in_dtype
 from .._system import System
 
 
-class AbstractTerms(AbstractPotential):
+class AbstractListed(AbstractPotential):
+    """A sum over listed atoms that needs no neighbors."""
+
+    @abc.abstractmethod
+    def summed(self, position: Any, space: Any) -> Array:
+        """The energy of all terms."""
+
+    @property
+    def reach(self) -> Any:
+        """0: no neighbors are needed."""
+        return jnp.zeros(())
+
+    def total(self, system: System, neighbors: AbstractNeighbors) -> Array:
+        """Sum over the terms."""
+        return self.summed(system.position, system.space)
+
+    def force(self, system: System, neighbors: AbstractNeighbors) -> Array:
+        """Minus the gradient of the sum."""
+        return -jax.grad(self.summed)(system.position, system.space)
+
+
+class AbstractTerms(AbstractListed):
     r"""A sum over listed groups of atoms, $\sum_m u_m(x_{m1}, x_{m2}, \ldots)$: write `energy`.
 
     `atoms` (m, k) holds the numbers of the k atoms of each term. `values` names the fields that are one number for all
@@ -30,20 +51,8 @@ class AbstractTerms(AbstractPotential):
     def energy(self, *steps: Any) -> Any:
         """Energy of one term from the vectors (3,) from each atom to the next; `values` are numbers, its own."""
 
-    @property
-    def reach(self) -> Any:
-        """0: no neighbors are needed."""
-        return jnp.zeros(())
-
-    def total(self, system: System, neighbors: AbstractNeighbors) -> Array:
-        """Sum over the terms."""
-        return self._total(system.position, system.space)
-
-    def force(self, system: System, neighbors: AbstractNeighbors) -> Array:
-        """Minus the gradient of the sum."""
-        return -jax.grad(self._total)(system.position, system.space)
-
-    def _total(self, position, space):
+    def summed(self, position, space):
+        """The energy."""
         fields = lambda terms: [getattr(terms, name) for name in self.values]
         wide = [jnp.broadcast_to(value, self.atoms.shape[:1]) for value in fields(self)]
         terms = in_dtype(eqx.tree_at(fields, self, wide), position.dtype)
