@@ -121,7 +121,8 @@ def covering(potential: AbstractPotential, system: System, neighbors: AbstractNe
     if neighbors is None:
         reach = float(potential.reach) if not isinstance(potential.reach, Tracer) else potential.reach
         return neighbor_list(system, reach or 1.0, skin=0.0)
-    standing = neighbors.watch(system.space, system.position).fault(potential.reach)
+    rounding = 1e3 * float(jnp.finfo(system.position.dtype).eps)  # of places, beside a list without a skin
+    standing = neighbors.watch(system.space, system.position).fault((1 - rounding) * potential.reach)
     if not isinstance(standing.any, Tracer) and bool(standing.any):
         why = "atoms have moved too far since it was made" if bool(standing.moved) else "it has too little room"
         raise ValueError(f"The neighbors given miss pairs of this system: {why}. Make a list with `neighbor_list`.")
