@@ -1,5 +1,6 @@
 """What other processes of the ensemble tests import or run."""
 
+import signal
 import sys
 
 import jax
@@ -18,6 +19,7 @@ def inputs():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
     jax.config.update("jax_enable_x64", True)
     from kinax.solvers import ensemble
 
