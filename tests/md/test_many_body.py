@@ -35,7 +35,7 @@ def silicon(cells=2, spacing=5.43095):
     return crystal.replace(position=crystal.position + 0.1 * np.sin(1.7 * np.arange(count).reshape(-1, 3) ** 1.5))
 
 
-def agrees(potential, system, u, force, pressures):
+def assert_agrees(potential, system, u, force, pressures):
     """With LAMMPS (22 July 2025): the energy, the force on atom 5, the pressure xx yy zz xy xz yz [bar]."""
     s = -BAR * stress(potential, system)
     np.testing.assert_allclose(energy(potential, system), u, rtol=1e-12)
@@ -93,7 +93,7 @@ def test_stillinger_weber_is_silicon():
     u = -269.1687315637405
     force = [2.0859314220843146, -0.24767323318090043, 1.4127896331592271]
     pressures = [10143.241771479, 11194.216092261, 7672.936908702, -11721.435316118, 11996.288809262, 7890.066206265]
-    agrees(StillingerWeber(cosine=-0.333333333333), silicon(), u, force, pressures)
+    assert_agrees(StillingerWeber(cosine=-0.333333333333), silicon(), u, force, pressures)
 
 
 def test_stillinger_weber_of_two_species():
@@ -102,7 +102,7 @@ def test_stillinger_weber_of_two_species():
     alternating = System(0.9 * system.position, Periodic(lengths=0.9 * lengths), species=np.arange(64) % 2)
     force = [0.3890912896228258, -1.4409383106920939, 0.12561162362773065]
     pressures = [38615.025465029, 55567.348079034, 36797.490935626, -30728.46573058, 118882.61203453, -11092.005089103]
-    agrees(TWO, alternating, -133.34896548994425, force, pressures)
+    assert_agrees(TWO, alternating, -133.34896548994425, force, pressures)
 
 
 TERSOFF_1988 = Tersoff(
@@ -139,7 +139,7 @@ CARBON_SILICON = Tersoff(
 def test_tersoff():
     force = [1.4944222707285968, -0.13413908677022326, 1.1618346887473763]
     pressures = [20366.331111072, 21236.550974623, 16754.673615928, -12557.666827050, 10991.709094952, 7304.984482929]
-    agrees(TERSOFF_1988, silicon(2, 5.432), -289.33364827006426, force, pressures)
+    assert_agrees(TERSOFF_1988, silicon(2, 5.432), -289.33364827006426, force, pressures)
     system = silicon(2, 4.5)
     mixed = System(system.position, system.space, species=np.arange(64) % 2)
     np.testing.assert_allclose(energy(CARBON_SILICON, mixed), -259.7793703663252, rtol=1e-12)
@@ -184,7 +184,7 @@ def test_embedded_atom_from_a_file(tmp_path):
         -632.71530150213,
         1130.9358776774,
     ]
-    agrees(metal, system, -58.6846093574797, force, pressures)
+    assert_agrees(metal, system, -58.6846093574797, force, pressures)
     # beyond the last density of the table the curve goes on straight
     dense = System(
         0.5 * system.position, Periodic(lengths=0.5 * jnp.diagonal(system.space.cell)), species=system.species
