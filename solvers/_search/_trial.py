@@ -23,7 +23,7 @@ class Trial(eqx.Module):
     def of(objective: AbstractObjective, z: Float[Array, " p"]) -> "Trial":
         """The point `z`; a failure too where the gradient is not finite: zero would look like an optimum."""
         evaluation = objective.evaluate(z)
-        found = jax.lax.cond(evaluation.failed, lambda: jnp.zeros_like(z), lambda: objective.gradient(z))
+        found = _slope(objective, z, evaluation)
         sane = jnp.all(jnp.isfinite(found))
         evaluation = Evaluation(jnp.where(sane, evaluation.cost, jnp.inf), evaluation.verdicts)
         return Trial(z, evaluation, jnp.where(sane, found, 0))
@@ -31,8 +31,12 @@ class Trial(eqx.Module):
 
 def gradient(objective: AbstractObjective, z: Float[Array, " p"], evaluation: Evaluation) -> Float[Array, " p"]:
     """The gradient, zero where the evaluation failed or the gradient is not finite."""
-    found = jax.lax.cond(evaluation.failed, lambda: jnp.zeros_like(z), lambda: objective.gradient(z))
+    found = _slope(objective, z, evaluation)
     return jnp.where(jnp.all(jnp.isfinite(found)), found, 0)
+
+
+def _slope(objective: AbstractObjective, z: Float[Array, " p"], evaluation: Evaluation) -> Float[Array, " p"]:
+    return jax.lax.cond(evaluation.failed, lambda: jnp.zeros_like(z), lambda: objective.gradient(z))
 
 
 def slope_left(objective: AbstractObjective, trial: Trial) -> Scalar:
