@@ -19,7 +19,8 @@ class EAM(AbstractEmbedded):
     `density` (s, k), those of $f$ at $0, dr, 2 dr, \ldots$; `pair` (s, s, k), symmetric in the species, those of
     $r \phi(r)$ [energy length]. `drho`, `dr` are the steps, `cutoff` [length] where the pairs end; `elements` names
     the species. Between the values run cubics with the slopes of five points, as in LAMMPS; beyond the last density
-    $F$ goes on straight. `read_setfl` and `read_funcfl` make one from a file.
+    $F$ goes on straight. `read_setfl` and `read_funcfl` make one from a file. In float32 the values are rounded, so
+    forces are good to some $10^{-5}$ of the largest with tables as fine as usual.
 
     Source: M. S. Daw and M. I. Baskes, Phys. Rev. B 29, 6443 (1984), doi:10.1103/PhysRevB.29.6443.
     """

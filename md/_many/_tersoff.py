@@ -103,7 +103,8 @@ class Tersoff(AbstractPotential):
         own = lambda table: pick(table, a) if jnp.ndim(table) else table
         c2, d2 = own(self.c) ** 2, own(self.d) ** 2
         cosine = jnp.matmul(units, units.T, precision="highest")
-        angular = 1 + c2 / d2 - c2 / (d2 + (own(self.h) - cosine) ** 2)
+        gap = (own(self.h) - cosine) ** 2
+        angular = 1 + c2 / d2 * (gap / (d2 + gap))  # as a difference, c is lost to rounding
         lag = (own(self.lambda3) * (r[:, None] - r[None, :])) ** 3
         others = jnp.asarray(~np.eye(r.size, dtype=bool))
         zeta = jnp.sum(jnp.where(others, ends[None, :] * angular * jnp.exp(lag), 0), axis=1)
