@@ -45,7 +45,7 @@ from ._interop import (
     view as view,
     write_restart as write_restart,
 )
-from ._lattice import diamond as diamond, fcc as fcc, simple_cubic as simple_cubic
+from ._lattice import diamond as diamond, fcc as fcc, repeat as repeat, simple_cubic as simple_cubic
 from ._many import (
     AbstractEmbedded as AbstractEmbedded,
     EAM as EAM,
@@ -116,6 +116,7 @@ from ._pair import (
     WCA as WCA,
     Yukawa as Yukawa,
 )
+from ._phonons import band_path as band_path, Bands as Bands, Phonons as Phonons, phonons as phonons
 from ._potential import (
     AbstractPotential as AbstractPotential,
     External as External,

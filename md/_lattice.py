@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from ._space import Periodic
+from ._space import Periodic, times, Triclinic
 from ._system import System
 
 _FACES = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
@@ -29,10 +30,45 @@ def simple_cubic(cells: int | tuple[int, int, int], spacing: float, *, mass: Any
     return _crystal(_FACES[:1], cells, spacing, mass, species)
 
 
+def repeat(system: System, cells: int | tuple[int, int, int]) -> System:
+    """The system so many times along each axis of its box, which grows with it; one cell after the other, itself first.
+
+    One along axes that are open. Differentiable by the positions and the cell.
+    """
+    counts, space = _counts(cells), system.space
+    if any(count > 1 and not periodic for count, periodic in zip(counts, space.axes, strict=True)):
+        raise ValueError(f"cells = {counts}, but the axes that are periodic are {space.axes}: give 1 for the others.")
+    corners = jnp.asarray(_corners(counts), system.position.dtype)
+    position = (times(corners, space.cell) + system.position[None, :, :]).reshape(-1, 3)
+    if isinstance(space, Periodic):
+        space = Periodic(lengths=space.lengths * jnp.asarray(counts, space.lengths.dtype), axes=space.axes)
+    elif isinstance(space, Triclinic):
+        space = Triclinic(cell=space.cell * jnp.asarray(counts, space.cell.dtype)[:, None], axes=space.axes)
+    copies = lambda x: jnp.tile(x, (len(corners), *[1] * (x.ndim - 1)))
+    return System(
+        position,
+        space,
+        velocity=copies(system.velocity),
+        mass=copies(system.mass),
+        species=copies(system.species),
+        image=copies(system.image),
+        fixed=None if system.fixed is None else copies(system.fixed),
+    )
+
+
 def _crystal(basis: list[Any], cells: Any, spacing: float, mass: Any, species: Any) -> System:
+    counts = _counts(cells)
+    position = (_corners(counts) + np.asarray(basis, float)).reshape(-1, 3) * spacing
+    return System(position, Periodic(lengths=np.asarray(counts) * float(spacing)), mass=mass, species=species)
+
+
+def _counts(cells: Any) -> tuple[int, int, int]:
     counts = (cells,) * 3 if isinstance(cells, int) else cells
     if len(counts) != 3 or min(counts) < 1:
         raise ValueError(f"cells must be one whole number of at least 1, or three, not {cells!r}.")
-    corners = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 1, 3)
-    position = (corners + np.asarray(basis, float)).reshape(-1, 3) * spacing
-    return System(position, Periodic(lengths=np.asarray(counts) * float(spacing)), mass=mass, species=species)
+    return counts
+
+
+def _corners(counts: tuple[int, int, int]) -> np.ndarray:
+    """Of the cells (cells, 1, 3), numbered from 0 along each axis."""
+    return np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 1, 3)
