@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .._gathered import AbstractGathered
-from .._neighbors import AbstractNeighbors
+from .._neighbors import AbstractNeighbors, CHUNK, FAR
 from .._pair import AbstractPair
 from .._potential import AbstractPotential, in_dtype
 from .._system import System
@@ -61,14 +61,15 @@ class _Without(eqx.Module):
     neighbors: AbstractNeighbors
     partners: Any
 
-    def sweep(self, of_pairs: Any, space: Any, position: Any, species: Any, *, chunk: int = 4) -> tuple[Any, ...]:
+    def sweep(self, of_pairs: Any, space: Any, position: Any, species: Any, *, chunk: int = CHUNK) -> tuple[Any, ...]:
         """As that of the neighbors."""
 
-        def of_others(d, i, j, present):
+        def of_others(d, i, j):
+            x = d[0]
             for column in self.partners.T:
-                present &= column.at[i].get(mode="fill", fill_value=-1) != j
+                x = jnp.where(column.at[i].get(mode="fill", fill_value=-1) == j, FAR, x)
             kind = lambda x: species.at[x].get(mode="promise_in_bounds")
-            return of_pairs(d, kind(i), kind(j), present)
+            return of_pairs((x, d[1], d[2]), kind(i), kind(j))
 
         numbers = jnp.arange(position.shape[0], dtype=jnp.int32)
         return self.neighbors.sweep(of_others, space, position, numbers, chunk=chunk)

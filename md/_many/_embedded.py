@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._gathered import AbstractGathered
+from .._neighbors import CHUNK
 from .._pair import stretched
 
 
@@ -67,13 +68,13 @@ class AbstractEmbedded(AbstractGathered):
         """The derivatives of each atom's energy by its sums."""
         return jax.vmap(jax.grad(self.embed))(self._sums(space, position, species, neighbors, strain), species)
 
-    def _sweep(self, of_pair, space, position, neighbors, strain, chunk=4):
+    def _sweep(self, of_pair, space, position, neighbors, strain, chunk=CHUNK):
         """Sums over the neighbors of a function of one pair: vector and numbers of the atoms."""
 
-        def of_pairs(d, i, j, present):
+        def of_pairs(d, i, j):
             d = stretched(d, strain)
-            present &= d[0] * d[0] + d[1] * d[1] + d[2] * d[2] < self.reach**2
-            # an absent pair is put at the reach: its own distance could be anything, zero too
+            present = d[0] * d[0] + d[1] * d[1] + d[2] * d[2] < self.reach**2
+            # all others are put at the reach, where everything is finite
             idle = (self.reach, jnp.zeros_like(self.reach), jnp.zeros_like(self.reach))
             d = tuple(jnp.where(present, x, at) for x, at in zip(d, idle, strict=True))
             function = of_pair

@@ -9,9 +9,8 @@ import numpy as np
 from jax.core import Tracer
 
 from .._space import times
-from ._neighbors import AbstractNeighbors, OfPairs, Standing, sum_slots
-
-_CHUNK = 4
+from ._neighbors import AbstractNeighbors, CHUNK, FAR, OfPairs, Standing, sum_slots
+from ._sums import joint_sums
 
 
 class AllPairs(AbstractNeighbors):
@@ -45,7 +44,7 @@ class AllPairs(AbstractNeighbors):
         return jnp.min(jnp.where(jnp.isinf(widths), jnp.inf, covered))
 
     def sweep(
-        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = _CHUNK
+        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = CHUNK
     ) -> tuple[Any, ...]:
         """Loops over j, with all i side by side."""
         n = position.shape[0]
@@ -64,12 +63,12 @@ class AllPairs(AbstractNeighbors):
             j, source, b, home = slot
             shape = (chunk, n)
             wide = lambda x: jnp.broadcast_to(x[:, None], shape)
-            d = tuple(position[None, :, k] - source[:, k, None] for k in range(3))
+            d: Any = tuple(position[None, :, k] - source[:, k, None] for k in range(3))
             if not self.images:
                 d = space.nearest(d)
             present = (wide(j) >= 0) & ~((wide(j) == other[None, :]) & wide(home))
-            terms = of_pairs(d, jnp.broadcast_to(species[None, :], shape), wide(b), present)
-            return tuple(jnp.sum(x, axis=0) for x in terms)
+            d = jnp.where(present, d[0], FAR), d[1], d[2]
+            return joint_sums(of_pairs(d, jnp.broadcast_to(species[None, :], shape), wide(b)))
 
         return sum_slots(body, slots, chunk=chunk)
 

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._space import inverse, times
-from ._build import BINS, COLUMNS, compact, images_near, places_of, sort_into_cells, windows
-from ._neighbors import AbstractNeighbors, OfPairs, Standing, sum_slots
+from ._build import BINS, COLUMNS, images_near, places_of, sort_into_cells, windows
+from ._neighbors import AbstractNeighbors, CHUNK, FAR, OfPairs, Standing, sum_slots
+from ._rows import BITS, near_words, rows_of
+from ._sums import joint_sums
 
-_CHUNK = 4
 _SPARE = 1.1  # room beyond what the configuration at hand needs
 
 
@@ -36,13 +37,15 @@ class NeighborList(AbstractNeighbors):
     slack: Any
     found: Any  # the most neighbors of an atom that were met since then
     images: Any  # the most images along each axis
+    longest: Any  # the most candidates in one window
+    words: int = eqx.field(static=True)  # in how many words of bits candidates of one window are noted
     room: tuple[int, int, int] = eqx.field(static=True)
     layers: tuple[int, int, int] = eqx.field(static=True)
     cells: tuple[int, int, int] = eqx.field(static=True)
 
     @staticmethod
-    def make(system: Any, cutoff: Any, *, slots: int = 0, later: Any = None) -> "NeighborList":
-        """A list of this configuration, whose values are known, with so many slots at least, and room for a later."""
+    def make(system: Any, cutoff: Any, *, slots: int = 0, words: int = 1, later: Any = None) -> "NeighborList":
+        """A list of this configuration, whose values are known, with so much room at least, and room for a later."""
         cutoff = float(jnp.asarray(cutoff, system.position.dtype))
         room, layers, found = _count(system, cutoff)
         cells = _cells(system, cutoff)
@@ -51,8 +54,11 @@ class NeighborList(AbstractNeighbors):
             room, layers = tuple(map(max, room, more_room)), tuple(map(max, layers, more_layers))
             cells = tuple(map(min, cells, _cells(later, cutoff)))
         sizes = tuple(int(r * _SPARE) + 16 * (r > 0) for r in room), layers, cells
-        blank = _blank(system, jnp.asarray(cutoff, system.position.dtype), max(slots, _slots(found)), sizes)
-        return _refresh(blank, system)
+        slots, reach = max(slots, _slots(found)), jnp.asarray(cutoff, system.position.dtype)
+        made = _refresh(_blank(system, reach, slots, words, sizes), system)
+        if int(made.longest) > BITS * words:
+            made = _refresh(_blank(system, reach, slots, _words(made.longest), sizes), system)
+        return made
 
     def refresh(self, system: Any) -> "NeighborList":
         """The list of this configuration."""
@@ -63,8 +69,10 @@ class NeighborList(AbstractNeighbors):
         place = position[owner] + times(images.shift.astype(position.dtype), space.cell)
         grid = sort_into_cells(place, images.owner >= 0, self.cutoff, self.cells)
         home = places_of(grid.order < n, n)
-        start, stop = windows(grid, grid.place[home], self.cutoff, self.cells)
-        index, found = compact(grid, start, stop, home, self.cutoff, self.index.shape[0])
+        window = windows(grid, grid.place[home], self.cutoff, self.cells)
+        words = near_words(grid, window, home, self.cutoff, self.words)
+        index = rows_of(words, self.index.shape[0], grid.order.size)
+        found = jnp.sum(jax.lax.population_count(words.bits).astype(jnp.int32), axis=0, dtype=jnp.int32)
         inverse = jnp.zeros(n, jnp.int32).at[grid.order[home]].set(jnp.arange(n, dtype=jnp.int32), unique_indices=True)
         last = lambda x: jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, 1)])
         return NeighborList(
@@ -79,13 +87,15 @@ class NeighborList(AbstractNeighbors):
             slack=jnp.minimum(self.slack, self.cutoff),
             found=jnp.maximum(self.found, jnp.max(found)),
             images=jnp.maximum(self.images, images.needed),
+            longest=jnp.maximum(self.longest, jnp.max(window[1] - window[0])),
+            words=self.words,
             room=self.room,
             layers=self.layers,
             cells=self.cells,
         )
 
     def sweep(
-        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = _CHUNK
+        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = CHUNK
     ) -> tuple[Any, ...]:
         """Gathers a few slots of all atoms at a time."""
         place = self._places(space, position)
@@ -96,8 +106,7 @@ class NeighborList(AbstractNeighbors):
         def body(index):
             d = tuple(a[None, :] - _pick(x, index) for a, x in zip(here, place, strict=True))
             a = jnp.broadcast_to(kind_here[None, :], index.shape)
-            terms = of_pairs(d, a, _pick(kind, index), index < self.owner.size - 1)
-            return tuple(jnp.sum(x, axis=0) for x in terms)
+            return joint_sums(of_pairs(d, a, _pick(kind, index)))
 
         return tuple(_pick(x, self.inverse) for x in sum_slots(body, self.index, chunk=chunk))
 
@@ -126,7 +135,8 @@ class NeighborList(AbstractNeighbors):
 
     def fault(self, reach: Any) -> Standing:
         """More neighbors or images than there was room for, or atoms that moved farther than the skin allows."""
-        full = (self.found > self.index.shape[0]) | jnp.any(self.images > jnp.asarray(self.room, jnp.int32))
+        full = (self.found > self.index.shape[0]) | (self.longest > BITS * self.words)
+        full |= jnp.any(self.images > jnp.asarray(self.room, jnp.int32))
         return Standing(full=full, moved=~(self.slack >= jnp.asarray(reach, self.slack.dtype)))
 
     def grown(self, system: Any, failed: AbstractNeighbors, reach: Any) -> "NeighborList":
@@ -135,16 +145,19 @@ class NeighborList(AbstractNeighbors):
         slots = self.index.shape[0]
         if int(failed.found) > slots:
             slots = _slots(failed.found)
+        words = max(self.words, _words(failed.longest))
         if not (np.isfinite(failed.reference).all() and np.isfinite(failed.cell).all()):
-            return NeighborList.make(system, self.cutoff, slots=slots)
+            return NeighborList.make(system, self.cutoff, slots=slots, words=words)
         strain = times(inverse(system.space.cell), failed.cell) - jnp.eye(3, dtype=failed.cell.dtype)
         later = system.replace(position=failed.reference, space=system.space.strained(strain))
-        return NeighborList.make(system, self.cutoff, slots=slots, later=later)
+        return NeighborList.make(system, self.cutoff, slots=slots, words=words, later=later)
 
     def _places(self, space: Any, position: Any) -> tuple[Any, Any, Any]:
         cell, shift = space.cell, self.shift.astype(position.dtype)
         along = lambda k: sum(shift[m] * cell[m, k] for m in range(3))
-        return tuple(_pick(position[:, k], self.owner) + along(k) for k in range(3))  # pyright: ignore[reportReturnType]
+        x, y, z = (_pick(position[:, k], self.owner) + along(k) for k in range(3))
+        last = jnp.arange(x.size, dtype=jnp.int32) == x.size - 1  # where free places of the rows point
+        return jnp.where(last, FAR, x), y, z
 
 
 _refresh = eqx.filter_jit(NeighborList.refresh)
@@ -156,7 +169,12 @@ def _pick(x: Any, index: Any) -> Any:
 
 def _slots(found: Any) -> int:
     """So many slots, a tenth more, in whole chunks."""
-    return -(-int(int(found) * _SPARE + 2) // _CHUNK) * _CHUNK
+    return -(-int(int(found) * _SPARE + 2) // CHUNK) * CHUNK
+
+
+def _words(longest: Any) -> int:
+    """So many words for the candidates of a window."""
+    return -(-int(longest) // BITS)
 
 
 def _count(system: Any, cutoff: float) -> tuple[Any, Any, int]:
@@ -186,7 +204,7 @@ def _cells(system: Any, cutoff: float) -> tuple[int, int, int]:
     return int(x), int(y), int(z)
 
 
-def _blank(system: Any, cutoff: Any, slots: int, sizes: tuple[Any, Any, Any]) -> NeighborList:
+def _blank(system: Any, cutoff: Any, slots: int, words: int, sizes: tuple[Any, Any, Any]) -> NeighborList:
     room, layers, cells = sizes
     n = system.position.shape[0]
     whole = lambda *shape: jnp.zeros(shape, jnp.int32)
@@ -203,6 +221,8 @@ def _blank(system: Any, cutoff: Any, slots: int, sizes: tuple[Any, Any, Any]) ->
         slack=cutoff,
         found=whole(),
         images=whole(3),
+        longest=whole(),
+        words=words,
         room=room,
         layers=layers,
         cells=cells,

@@ -13,7 +13,9 @@ if TYPE_CHECKING:  # pyright counts an eqx.AbstractVar as a constructor argument
 else:
     from equinox import AbstractVar
 
-OfPairs = Callable[[tuple[Any, Any, Any], Any, Any, Any], tuple[Any, ...]]
+OfPairs = Callable[[tuple[Any, Any, Any], Any, Any], tuple[Any, ...]]
+FAR = 1e12  # [length]; how far apart pairs are put that are none: out of all reach, and its square is still finite
+CHUNK = 3  # how many neighbors of each atom at a time: so few are unrolled and vectorized
 
 
 class AbstractNeighbors(eqx.Module):
@@ -27,12 +29,15 @@ class AbstractNeighbors(eqx.Module):
     slack: AbstractVar[Any]  # the longest reach for which it was right at all times since it was made
 
     @abc.abstractmethod
-    def sweep(self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = 4) -> tuple[Any, ...]:
+    def sweep(
+        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = CHUNK
+    ) -> tuple[Any, ...]:
         """For each atom the sum of `of_pairs` over its neighbors: a tuple of arrays (n,).
 
-        `of_pairs((dx, dy, dz), a, b, present)` is given arrays of one shape, and returns such: components of
-        d = x_i - x_j, species of i and of j (any whole numbers that go with the atoms), and whether there is a pair at
-        all. `chunk`, 4 or 1: how many neighbors of each atom at a time; 1 is faster if `of_pairs` reads much.
+        `of_pairs((dx, dy, dz), a, b)` is given arrays of one shape, and returns such, 0 beyond the reach: components of
+        d = x_i - x_j, and species of i and of j (any whole numbers that go with the atoms). Free places of the list are
+        pairs at the distance FAR. `chunk`: how many neighbors of each atom at a time; 1 is faster if `of_pairs` reads
+        much.
         """
 
     @abc.abstractmethod
