@@ -48,6 +48,7 @@ from ._interop import (
 from ._lattice import diamond as diamond, fcc as fcc, repeat as repeat, simple_cubic as simple_cubic
 from ._many import (
     AbstractEmbedded as AbstractEmbedded,
+    BehlerParrinello as BehlerParrinello,
     EAM as EAM,
     read_funcfl as read_funcfl,
     read_setfl as read_setfl,
