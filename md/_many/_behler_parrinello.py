@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from .._measure import covering
@@ -29,8 +30,8 @@ class BehlerParrinello(AbstractPotential):
     - `angular`: each $\eta r_c^2$; `zeta`: each $\zeta$, whole numbers.
     - `most`: the most neighbors within the cutoff that an atom may have; with more the energy is NaN.
 
-    Energies and forces are matched by `fit` of the float leaves of `nets`, from `standardized` on. Raises ValueError
-    for numbers that are not positive.
+    The weights, the float leaves of `nets`, are matched to energies and forces by gradients, from `standardized` on
+    (see the examples). Raises ValueError for numbers that are not positive.
 
     Source: J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007), doi:10.1103/PhysRevLett.98.146401; G5:
     J. Behler, J. Chem. Phys. 134, 074106 (2011), doi:10.1063/1.3553717.
@@ -114,18 +115,19 @@ class BehlerParrinello(AbstractPotential):
         `systems`: configurations (t, ...) of one box, such as `solution.ys`; `energies` (t,) theirs, from which the
         energy of an atom of each species, and the size of what is left, are estimated. `neighbors`: for all of them.
         """
-        found = jax.vmap(lambda s: self.symmetry_functions(s, neighbors))(systems)
-        kinds = jnp.arange(len(self.nets), dtype=jnp.int32)
-        members = (systems.species[..., None] == kinds[None, None, :]).astype(found.dtype)
-        count = jnp.maximum(jnp.sum(members, axis=(0, 1)), 1)[:, None]
-        center = jnp.einsum("tns,tng->sg", members, found) / count
-        apart = found[:, :, None, :] - center[None, None, :, :]
-        spread = jnp.sqrt(jnp.einsum("tns,tnsg->sg", members, apart**2) / count)
-        spread = jnp.where(spread > 1e-6 * jnp.max(spread), spread, 1)
-        energies, each = jnp.asarray(energies, found.dtype), jnp.sum(members, axis=1)
-        offset = jnp.linalg.lstsq(each, energies)[0]
-        left = jnp.sqrt(jnp.mean((energies - each @ offset) ** 2) / found.shape[1])
-        values = offset, jnp.where(left > 0, left, 1), center, spread
+        found = np.asarray(
+            _of_trajectory(self, systems, covering(self, jax.tree.map(lambda x: x[0], systems), neighbors))
+        )
+        members = np.asarray(systems.species)[..., None] == np.arange(len(self.nets))
+        count = np.maximum(members.sum(axis=(0, 1)), 1)[:, None]
+        center = np.einsum("tns,tng->sg", members, found) / count
+        variance = np.einsum("tns,tng->sg", members, found**2) / count - center**2
+        spread = np.sqrt(np.maximum(variance, 0))
+        spread = np.where(spread > 1e-6 * spread.max(), spread, 1)
+        energies, each = np.asarray(energies, found.dtype), members.sum(axis=1).astype(found.dtype)
+        offset = np.linalg.lstsq(each, energies)[0]
+        left = np.sqrt(np.mean((energies - each @ offset) ** 2) / found.shape[1])
+        values = tuple(map(jnp.asarray, (offset, left if left > 0 else 1.0, center, spread)))
         return eqx.tree_at(lambda p: (p.offset, p.scale, p.center, p.spread), self, values)
 
     def _functions(self, vectors, a, b, present):
@@ -157,3 +159,8 @@ class BehlerParrinello(AbstractPotential):
 def _symmetry_functions(potential, system, neighbors):
     summed = ManyBody(energy_of=in_dtype(potential, system.position.dtype)._functions, cutoff=potential.cutoff)
     return summed.atom_energies(system, neighbors)
+
+
+@eqx.filter_jit
+def _of_trajectory(potential, systems, neighbors):
+    return jax.lax.map(lambda system: potential.symmetry_functions(system, neighbors), systems)

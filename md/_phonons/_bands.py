@@ -45,8 +45,8 @@ class Bands:
             panel.axhline(0, color=MUTED, lw=0.7, zorder=0)
             panel.set_xticks(places, labels=names, color=INK)
             panel.set_xlim(self.x[0, 0], self.x[-1, -1])
-            panel.grid(False)
             label(panel, "", with_unit("frequency", unit))
+        panel.grid(False)  # also where a second crystal is drawn
         legend(panel)
         return panel
 
