@@ -32,11 +32,16 @@ def ticker(total: int) -> Ticker:
     return Ticker(run=jnp.asarray(next(_runs), np.int32), total=total)
 
 
+def steps_bar(total: int, *, done: int = 0, show: bool = True) -> tqdm:
+    """The bar itself, for runs whose segments are driven from the host."""
+    return tqdm(total=total, initial=done, unit="step", unit_scale=True, disable=not show)
+
+
 def _show(run: Array, steps_done: Array, total: Array) -> None:
     key, total_steps = int(run), int(total)
     bar = _bars.get(key)
     if bar is None:
-        bar = _bars[key] = tqdm(total=total_steps, unit="step", unit_scale=True)
+        bar = _bars[key] = steps_bar(total_steps)
     bar.update(max(0, int(steps_done) - bar.n))
     if bar.n >= total_steps:
         _bars.pop(key).close()

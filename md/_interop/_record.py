@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...solvers import rollout
+from ...solvers._progress import steps_bar
 from .._dynamics import AbstractDynamics, Dynamics
 from ._extxyz import AbstractTrajectoryFile
 from ._restart import read_state, write_state
@@ -23,6 +24,7 @@ def record(
     save_every: int,
     segment: int | None = None,
     restart: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> Dynamics:
     """Run `n` steps and append every `save_every`-th configuration to `file`; returns the last state.
 
@@ -32,6 +34,7 @@ def record(
     - `file`: `ExtXYZ(path, elements)` or `H5MD(path)`; it must not exist yet.
     - `restart`: a path for the state after each segment. If it exists, the same call goes on from there: frames written
       after it are dropped, and what follows has the same bits as without a stop.
+    - `progress`: a bar, which moves on after each segment.
 
     Raises what `rollout` raises, ValueError for files that exist or do not belong together, and OSError with the number
     of whole frames if the disk is full.
@@ -44,7 +47,7 @@ def record(
     plan = {"n": n, "save_every": save_every, "segment": segment}
     state, done = _begin(state, file, restart, plan)
     dt, written = float(dynamics.dt), None
-    with ThreadPoolExecutor(max_workers=1) as writer:
+    with ThreadPoolExecutor(max_workers=1) as writer, steps_bar(n, done=done, show=progress) as bar:
         while done < n:
             steps = min(segment, n - done)
             solution = rollout(dynamics, state, steps, save_every=save_every)
@@ -52,6 +55,7 @@ def record(
                 written.result()
             ts = dt * np.arange(done + save_every, done + steps + 1, save_every)
             done, state = done + steps, solution.state
+            bar.update(steps)
             written = writer.submit(_keep, file, restart, {**plan, "done": done}, (ts, solution.ys, state))
         if written is not None:
             written.result()

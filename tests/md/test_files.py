@@ -75,7 +75,7 @@ class Full(AbstractTrajectoryFile):
 
 
 @pytest.mark.parametrize("kind", ["xyz", "h5"])
-def test_a_run_goes_to_a_file_and_on_after_a_stop_to_the_bit(kind, tmp_path):
+def test_a_run_goes_to_a_file_and_on_after_a_stop_to_the_bit(kind, tmp_path, capsys):
     open_file = lambda name, units=METAL: (
         ExtXYZ(tmp_path / f"{name}.xyz", ("Ar",), units)
         if kind == "xyz"
@@ -107,7 +107,10 @@ def test_a_run_goes_to_a_file_and_on_after_a_stop_to_the_bit(kind, tmp_path):
     with pytest.raises(OSError, match="No space left on device; the frames up to step 40 are whole: make room"):
         record(QUICK, start, 80, stopped, restart=restart, **how)
     stopped.inner.append(np.ones(2), second.ys)  # what a killed run may have added after the restart file
-    same(record(QUICK, start, 80, stopped, restart=restart, **how), last)
+    assert capsys.readouterr().err == ""
+    same(record(QUICK, start, 80, stopped, restart=restart, progress=True, **how), last)
+    bar = capsys.readouterr().err
+    assert "40.0/80.0" in bar and "80.0/80.0" in bar and " 0.00/80.0" not in bar
     same(record(QUICK, start, 80, stopped, restart=restart, **how), last)  # nothing is left to do
     if kind == "xyz":
         assert (tmp_path / "stopped.xyz").read_bytes() == (tmp_path / "whole.xyz").read_bytes()
