@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._neighbors import AbstractNeighbors
+from ._neighbors import AbstractNeighbors, Finer
 from ._potential import AbstractPotential, in_dtype
 from ._space import inverse, times
 from ._symmetric import symmetric
@@ -94,8 +94,8 @@ def _force_jvp(primals, tangents):
         known, structure = jax.tree.flatten(arrays)
 
         def product(known, motion):
-            potential, space, position, *rest = eqx.combine(structure.unflatten(known), static)
-            force = lambda position: potential.sum_force(space, position, *rest)
+            potential, space, position, species, neighbors = eqx.combine(structure.unflatten(known), static)
+            force = lambda position: potential.sum_force(space, position, species, Finer(neighbors))
             return jax.jvp(force, (position,), (motion,))[1]
 
         change += symmetric(product, known, motion)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .._gathered import AbstractGathered
-from .._neighbors import AbstractNeighbors, CHUNK, FAR
+from .._neighbors import AbstractNeighbors, FAR, FINE
 from .._pair import AbstractPair
 from .._potential import AbstractPotential, in_dtype
 from .._system import System
@@ -61,7 +61,7 @@ class _Without(eqx.Module):
     neighbors: AbstractNeighbors
     partners: Any
 
-    def sweep(self, of_pairs: Any, space: Any, position: Any, species: Any, *, chunk: int = CHUNK) -> tuple[Any, ...]:
+    def sweep(self, of_pairs: Any, space: Any, position: Any, species: Any, *, chunk: int = FINE) -> tuple[Any, ...]:
         """As that of the neighbors."""
 
         def of_others(d, i, j):

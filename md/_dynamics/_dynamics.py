@@ -22,6 +22,7 @@ else:
     from equinox import AbstractVar
 
 _MOST, _AT_REST = 100, 10  # steps between refreshes: at most, and where nothing moves yet
+_REBUILD = 7  # what a refresh costs, in forces: measured, see docs/md-notes.md
 
 
 class Log(NamedTuple):
@@ -94,14 +95,15 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     ) -> Dynamics:
         """The state to run from; call it outside `jit`, unless `neighbors` are given.
 
-        - `skin`, `every`: the margin of the neighbor list [length] and the steps between its refreshes. Not given,
-          the list reaches a fifth farther than the potential, and is refreshed before the fastest atom could use that
-          up; `rollout` corrects what proves wrong.
+        - `skin`, `every`: the margin of the neighbor list [length] and the steps between its refreshes. Not given, the
+          margin is what should cost least at the speed of the fastest atom, and the list is refreshed before that atom
+          could use half of it up; `rollout` corrects what proves wrong.
         """
         check_species(self.potential, system)
         reach = self.potential.reach
         if neighbors is None:
-            neighbors = neighbor_list(system, float(reach) or 1.0, skin=skin)
+            reach = float(reach) or 1.0
+            neighbors = neighbor_list(system, reach, skin=_best_skin(system, reach, self.dt) if skin is None else skin)
         if every is None:
             every = _steps_between(system, neighbors, reach, self.dt)
         if not (isinstance(every, int) and every >= 1):
@@ -156,7 +158,7 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
             margin = float(neighbors.cutoff) - reach
             used = float(neighbors.cutoff) - float(met.slack)
             share = margin / used if np.isfinite(used) else 0.5
-            every = max(1, min(every - 1, int(0.9 * share * every)))
+            every = max(1, min(every - 1, int(0.95 * share * every)))
         return Dynamics(state.system, state.force, neighbors, state.control, state.log, every)
 
     def facts(self, state: Dynamics) -> dict[str, Array]:
@@ -191,12 +193,29 @@ def _has_collapsed(state: Dynamics, reach: Any) -> Array:
     return jnp.min(widths) < jnp.asarray(reach, widths.dtype) / 2
 
 
+def _best_skin(system: System, reach: float, dt: Any) -> float | None:
+    """The skin s that costs least, if known: (reach + s)^3 pairs (1 + c / s), c / s the share of the refreshes."""
+    fastest = _fastest(system, dt)
+    if fastest is None:
+        return None
+    c = 2 * _REBUILD * fastest
+    return float(np.clip((np.sqrt(c**2 + 3 * c * reach) - c) / 3, reach / 10, reach / 2))
+
+
+def _fastest(system: System, dt: Any) -> float | None:
+    """How far the fastest atom flies in a step; None where that is not known, or nothing moves yet."""
+    if isinstance(system.velocity, Tracer) or isinstance(dt, Tracer):
+        return None
+    way = float(jnp.sqrt(jnp.max(jnp.sum(system.velocity**2, axis=1)))) * float(dt)
+    return way if 0 < way < np.inf else None
+
+
 def _steps_between(system: System, neighbors: AbstractNeighbors, reach: Any, dt: Any) -> int:
     """After how many steps the fastest atom, flying straight, has used up half the skin."""
     if isinstance(neighbors, AllPairs):
         return _MOST
-    if isinstance(system.velocity, Tracer) or isinstance(reach, Tracer) or isinstance(dt, Tracer):
+    fastest = _fastest(system, dt)
+    if fastest is None or isinstance(reach, Tracer):
         return _AT_REST
-    fastest = float(jnp.sqrt(jnp.max(jnp.sum(system.velocity**2, axis=1)))) * float(dt)
     margin = float(neighbors.cutoff) - float(reach)
-    return int(np.clip(margin / 2 / fastest, 1, _MOST)) if fastest > 0 else _AT_REST
+    return int(np.clip(margin / 2 / fastest, 1, _MOST))

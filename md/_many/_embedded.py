@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._gathered import AbstractGathered
-from .._neighbors import CHUNK
+from .._neighbors import FINE
 from .._pair import stretched
 
 
@@ -68,7 +68,7 @@ class AbstractEmbedded(AbstractGathered):
         """The derivatives of each atom's energy by its sums."""
         return jax.vmap(jax.grad(self.embed))(self._sums(space, position, species, neighbors, strain), species)
 
-    def _sweep(self, of_pair, space, position, neighbors, strain, chunk=CHUNK):
+    def _sweep(self, of_pair, space, position, neighbors, strain, chunk=FINE):
         """Sums over the neighbors of a function of one pair: vector and numbers of the atoms."""
 
         def of_pairs(d, i, j):

@@ -3,4 +3,10 @@
 from ._all_pairs import AllPairs as AllPairs
 from ._list import NeighborList as NeighborList
 from ._make import neighbor_list as neighbor_list
-from ._neighbors import AbstractNeighbors as AbstractNeighbors, CHUNK as CHUNK, FAR as FAR, Standing as Standing
+from ._neighbors import (
+    AbstractNeighbors as AbstractNeighbors,
+    FAR as FAR,
+    FINE as FINE,
+    Finer as Finer,
+    Standing as Standing,
+)

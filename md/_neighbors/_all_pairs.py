@@ -54,23 +54,18 @@ class AllPairs(AbstractNeighbors):
         sources = self._sources(space, position)
         slots = (jnp.tile(other, max(1, len(self.images))), sources, jnp.tile(species, max(1, len(self.images))))
         home = jnp.arange(slots[0].size) // n == self._home()
-        pad = -slots[0].size % chunk
-        filled = lambda x, value: jnp.concatenate([x, jnp.full((pad, *x.shape[1:]), value, x.dtype)])
-        # a padded slot is atom -1 far away in no image: present for nobody
-        slots = (filled(slots[0], -1), filled(slots[1], 0), filled(slots[2], 0), filled(home, False))
 
         def body(slot):
             j, source, b, home = slot
-            shape = (chunk, n)
-            wide = lambda x: jnp.broadcast_to(x[:, None], shape)
+            wide = lambda x: jnp.broadcast_to(x[:, None], (j.size, n))
             d: Any = tuple(position[None, :, k] - source[:, k, None] for k in range(3))
             if not self.images:
                 d = space.nearest(d)
-            present = (wide(j) >= 0) & ~((wide(j) == other[None, :]) & wide(home))
+            present = ~((wide(j) == other[None, :]) & wide(home))
             d = jnp.where(present, d[0], FAR), d[1], d[2]
-            return joint_sums(of_pairs(d, jnp.broadcast_to(species[None, :], shape), wide(b)))
+            return joint_sums(of_pairs(d, jnp.broadcast_to(species[None, :], (j.size, n)), wide(b)))
 
-        return sum_slots(body, slots, chunk=chunk)
+        return sum_slots(body, (*slots, home), chunk=chunk)
 
     def _home(self) -> int:
         return self.images.index((0, 0, 0)) if self.images else 0

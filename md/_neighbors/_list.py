@@ -87,7 +87,7 @@ class NeighborList(AbstractNeighbors):
             slack=jnp.minimum(self.slack, self.cutoff),
             found=jnp.maximum(self.found, jnp.max(found)),
             images=jnp.maximum(self.images, images.needed),
-            longest=jnp.maximum(self.longest, jnp.max(window[1] - window[0])),
+            longest=jnp.maximum(self.longest, words.longest),
             words=self.words,
             room=self.room,
             layers=self.layers,
@@ -125,13 +125,16 @@ class NeighborList(AbstractNeighbors):
         return jnp.where(present, _pick(self.owner, index), self.home.size), _pick(self.shift.T, index) - own, present
 
     def watch(self, space: Any, position: Any) -> "NeighborList":
-        """Notes how far any atom is from where the cell's strain alone would have taken it."""
+        """Notes how far the two farthest atoms are, together, from where the strain alone would have taken them."""
         space, position = jax.lax.stop_gradient((space, position))
         strain = times(inverse(self.cell), space.cell) - jnp.eye(3, dtype=position.dtype)
         moved = position - self.reference - times(self.reference, strain)
-        farthest = jnp.sqrt(jnp.max(jnp.sum(moved**2, axis=1)))
+        way = jnp.sqrt(jnp.sum(moved**2, axis=1))
+        first = jnp.argmax(way)  # of NaN too
+        others = jnp.where(jnp.arange(way.size) == first, 0, way)
+        closer = jnp.max(way) + jnp.max(others)
         stretch = 1 - jnp.sqrt(jnp.sum(strain**2))
-        return eqx.tree_at(lambda s: s.slack, self, jnp.minimum(self.slack, self.cutoff * stretch - 2 * farthest))
+        return eqx.tree_at(lambda s: s.slack, self, jnp.minimum(self.slack, self.cutoff * stretch - closer))
 
     def fault(self, reach: Any) -> Standing:
         """More neighbors or images than there was room for, or atoms that moved farther than the skin allows."""
@@ -168,7 +171,7 @@ def _pick(x: Any, index: Any) -> Any:
 
 
 def _slots(found: Any) -> int:
-    """So many slots, a tenth more, in whole chunks."""
+    """So many slots, a tenth more, in whole chunks of a force."""
     return -(-int(int(found) * _SPARE + 2) // CHUNK) * CHUNK
 
 

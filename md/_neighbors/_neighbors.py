@@ -15,7 +15,7 @@ else:
 
 OfPairs = Callable[[tuple[Any, Any, Any], Any, Any], tuple[Any, ...]]
 FAR = 1e12  # [length]; how far apart pairs are put that are none: out of all reach, and its square is still finite
-CHUNK = 3  # how many neighbors of each atom at a time: so few are unrolled and vectorized
+CHUNK, FINE = 5, 3  # neighbors of each atom at a time: so few are unrolled and vectorized, of longer terms fewer
 
 
 class AbstractNeighbors(eqx.Module):
@@ -61,6 +61,18 @@ class AbstractNeighbors(eqx.Module):
         """With room for what `failed`, a later state of this structure, lacked; on the host, with known values."""
 
 
+class Finer(eqx.Module):
+    """The same pairs, fewer at a time: for derivatives, whose terms are longer."""
+
+    neighbors: AbstractNeighbors
+
+    def sweep(
+        self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = FINE
+    ) -> tuple[Any, ...]:
+        """As that of the neighbors."""
+        return self.neighbors.sweep(of_pairs, space, position, species, chunk=min(chunk, FINE))
+
+
 class Standing(eqx.Module):
     """Why a neighbor structure fell short: booleans, all False if it did not."""
 
@@ -74,9 +86,12 @@ class Standing(eqx.Module):
 
 
 def sum_slots(body: Callable[[Any], tuple[Any, ...]], slots: Any, *, chunk: int) -> tuple[Any, ...]:
-    """The sum of `body(chunk of slots)` over chunks of the leading axis of `slots`, whose length `chunk` divides."""
-    pieces = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), slots)
+    """The sum of `body(chunk of slots)` over chunks of the leading axis of `slots`, the last with what is left."""
+    size = jax.tree.leaves(slots)[0].shape[0]
+    whole = size - size % chunk
+    pieces = jax.tree.map(lambda x: x[:whole].reshape(-1, chunk, *x.shape[1:]), slots)
+    rest = jax.tree.map(lambda x: x[whole:], slots)
     body = jax.checkpoint(body, prevent_cse=False)  # recomputing a chunk costs less than storing it
-    shapes = jax.eval_shape(body, jax.tree.map(lambda x: x[0], pieces))
-    zeros = tuple(jnp.zeros(s.shape, s.dtype) for s in shapes)
-    return jax.lax.scan(lambda total, x: (tuple(map(jnp.add, total, body(x))), None), zeros, pieces)[0]
+    shapes = jax.eval_shape(body, rest)
+    total = body(rest) if whole < size else tuple(jnp.zeros(s.shape, s.dtype) for s in shapes)
+    return jax.lax.scan(lambda total, x: (tuple(map(jnp.add, total, body(x))), None), total, pieces)[0]

@@ -19,13 +19,15 @@ _CHUNK = 4  # candidates tested at a time: so few are unrolled and vectorized
 class Words(NamedTuple):
     """Bits (v, n) of candidates, the place that their lowest bit is for, and which word of the atom's is next.
 
-    `first` (n,) and `after` (v, n) number words along the flattened (v, n) and are v n where no bit is left.
+    `first` (n,) and `after` (v, n) number words along the flattened (v, n) and are v n where no bit is left. `longest`:
+    the most candidates in one window.
     """
 
     bits: Array
     base: Array
     first: Array
     after: Array
+    longest: Array
 
 
 def near_words(grid: Grid, window: Any, home: Any, cutoff: Any, words: int) -> Words:
@@ -41,23 +43,26 @@ def near_words(grid: Grid, window: Any, home: Any, cutoff: Any, words: int) -> W
 
     def visit(after, one):
         number, start, stop = one
-        length = jnp.clip(stop - start, 0, BITS)
 
         def test(part, word):
             k = part * _CHUNK + step
-            candidate = jnp.minimum(start[None, :] + k, pad - 1)
-            x, y, z = (h[None, :] - _pick(p, candidate) for h, p in zip(here, places, strict=True))
-            near = (x * x + y * y + z * z < cutoff * cutoff) & (k < length[None, :]) & (candidate != home[None, :])
+            candidate = start[None, :] + k
+            inside = jnp.minimum(candidate, pad - 1)
+            x, y, z = (h[None, :] - _pick(p, inside) for h, p in zip(here, places, strict=True))
+            near = x * x + y * y + z * z < cutoff * cutoff
+            near &= (candidate < stop[None, :]) & (candidate != home[None, :])
             bit = jax.lax.shift_left(jnp.ones_like(k, jnp.uint32), k.astype(jnp.uint32))
             return word | jnp.sum(jnp.where(near, bit, 0), axis=0, dtype=jnp.uint32)
 
-        parts = (jnp.max(length) + _CHUNK - 1) // _CHUNK
+        most = jnp.max(stop - start)
+        parts = (jnp.clip(most, 0, BITS) + _CHUNK - 1) // _CHUNK
         word = jax.lax.fori_loop(jnp.zeros_like(parts), parts, test, jnp.zeros(n, jnp.uint32))
-        return jnp.where(word != 0, number * n + lane, after), (word, after)
+        return jnp.where(word != 0, number * n + lane, after), (word, after, most)
 
     numbers = jnp.arange(count, dtype=jnp.int32)
-    first, (bits, after) = jax.lax.scan(visit, count * n + 0 * lane, (numbers, start, stop), reverse=True)
-    return Words(bits, start, first, after)
+    none = jnp.full(n, count * n, jnp.int32)
+    first, (bits, after, most) = jax.lax.scan(visit, none, (numbers, start, stop), reverse=True)
+    return Words(bits, start, first, after, jnp.max(most))
 
 
 def rows_of(words: Words, slots: int, pad: int) -> Array:

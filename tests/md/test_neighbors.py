@@ -118,7 +118,8 @@ def test_neighbors_that_miss_pairs_are_refused():
     moved = crystal.replace(position=crystal.position.at[0, 0].add(0.1))
     np.testing.assert_allclose(energy(potential, moved, neighbors), energy(potential, moved), rtol=1e-12)
     for system, given in (
-        (crystal.replace(position=crystal.position.at[0, 0].add(0.2)), neighbors),
+        (crystal.replace(position=crystal.position.at[0, 0].add(0.35)), neighbors),
+        (crystal.replace(position=crystal.position.at[:2, 0].add(jnp.array([0.2, -0.2]))), neighbors),
         (fcc(4, 1.2), neighbors),
     ):
         with pytest.raises(ValueError, match="miss pairs"):
