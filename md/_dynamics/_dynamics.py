@@ -116,7 +116,8 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
         """The state one step on, after atoms (or the box) have moved, with the force there unless it is given."""
         log = _logged(state, system, self.potential.reach)
         force = self.potential.force(system, state.neighbors) if force is None else force
-        return Dynamics(system, force, state.neighbors, state.control, log, state.every)
+        neighbors = state.neighbors.watch(system.space, system.position)
+        return Dynamics(system, force, neighbors, state.control, log, state.every)
 
     def potential_energy(self, state: Dynamics) -> Array:
         """Potential energy of the state."""
@@ -129,11 +130,11 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     def refresh(self, state: Dynamics) -> Dynamics:
         """Atoms back into the box, and a list of where they are now."""
         system = state.system.wrapped()
-        return state.replace(system=system, neighbors=_watched(state).refresh(system))
+        return state.replace(system=system, neighbors=state.neighbors.refresh(system))
 
     def verify(self, state: Dynamics) -> RESULTS:
         """Whether the neighbors were all there at every step, and no atom moved farther in one than forces reach."""
-        standing = _watched(state).fault(self.potential.reach)
+        standing = state.neighbors.fault(self.potential.reach)
         short = RESULTS.where(
             _has_collapsed(state, self.potential.reach), RESULTS.box_collapsed, RESULTS.capacity_exceeded
         )
@@ -145,7 +146,7 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     def grow(self, state: Dynamics, failed: Dynamics) -> Dynamics | None:
         """More room in the list, or a refresh after fewer steps, as many as the motion that was met allows."""
         reach = float(self.potential.reach)
-        met = _watched(failed)
+        met = failed.neighbors
         standing = met.fault(reach)
         neighbors, every = state.neighbors, state.every
         if bool(standing.full):
@@ -168,11 +169,6 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
     def view(self, state: Dynamics) -> System:
         """The system."""
         return state.system
-
-
-def _watched(state: Dynamics) -> AbstractNeighbors:
-    """The list with an account of how far the atoms are from where it was made: taken when it is replaced."""
-    return state.neighbors.watch(state.system.space, state.system.position)
 
 
 def _logged(state: Dynamics, system: System, reach: Any) -> Log:

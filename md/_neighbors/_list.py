@@ -34,7 +34,9 @@ class NeighborList(AbstractNeighbors):
     shift: Any
     reference: Any
     cell: Any
-    slack: Any
+    way: Any  # (n,): the square of how far each atom has been from there, less what the strain of the cell explains
+    stretch: Any  # how much the cell has shrunk since then, at most
+    earlier: Any  # the slack of the lists before, at least
     found: Any  # the most neighbors of an atom that were met since then
     images: Any  # the most images along each axis
     longest: Any  # the most candidates in one window
@@ -84,7 +86,9 @@ class NeighborList(AbstractNeighbors):
             shift=last(images.shift[grid.order].T),
             reference=position,
             cell=space.cell,
-            slack=jnp.minimum(self.slack, self.cutoff),
+            way=jnp.zeros_like(self.way),
+            stretch=jnp.ones_like(self.stretch),
+            earlier=self.slack,
             found=jnp.maximum(self.found, jnp.max(found)),
             images=jnp.maximum(self.images, images.needed),
             longest=jnp.maximum(self.longest, words.longest),
@@ -124,23 +128,28 @@ class NeighborList(AbstractNeighbors):
         own = self.shift.T[self.home[self.inverse]][:, None, :]
         return jnp.where(present, _pick(self.owner, index), self.home.size), _pick(self.shift.T, index) - own, present
 
+    @property
+    def slack(self) -> Any:
+        """Two atoms can have come closer by as much as the two farthest together have moved."""
+        farthest = jnp.max(self.way)
+        others = jnp.where(jnp.arange(self.way.size) == jnp.argmax(self.way), 0, self.way)
+        closer = jnp.sqrt(farthest) + jnp.sqrt(jnp.max(others))
+        return jnp.minimum(self.earlier, self.cutoff * self.stretch - closer)
+
     def watch(self, space: Any, position: Any) -> "NeighborList":
-        """Notes how far the two farthest atoms are, together, from where the strain alone would have taken them."""
+        """Notes how far each atom has been from where the cell's strain alone would have taken it."""
         space, position = jax.lax.stop_gradient((space, position))
         strain = times(inverse(self.cell), space.cell) - jnp.eye(3, dtype=position.dtype)
         moved = position - self.reference - times(self.reference, strain)
-        way = jnp.sqrt(jnp.sum(moved**2, axis=1))
-        first = jnp.argmax(way)  # of NaN too
-        others = jnp.where(jnp.arange(way.size) == first, 0, way)
-        closer = jnp.max(way) + jnp.max(others)
-        stretch = 1 - jnp.sqrt(jnp.sum(strain**2))
-        return eqx.tree_at(lambda s: s.slack, self, jnp.minimum(self.slack, self.cutoff * stretch - closer))
+        way = jnp.maximum(self.way, jnp.sum(moved**2, axis=1))
+        stretch = jnp.minimum(self.stretch, 1 - jnp.sqrt(jnp.sum(strain**2)))
+        return eqx.tree_at(lambda s: (s.way, s.stretch), self, (way, stretch))
 
     def fault(self, reach: Any) -> Standing:
         """More neighbors or images than there was room for, or atoms that moved farther than the skin allows."""
         full = (self.found > self.index.shape[0]) | (self.longest > BITS * self.words)
         full |= jnp.any(self.images > jnp.asarray(self.room, jnp.int32))
-        return Standing(full=full, moved=~(self.slack >= jnp.asarray(reach, self.slack.dtype)))
+        return Standing(full=full, moved=~(self.slack >= jnp.asarray(reach, self.cutoff.dtype)))
 
     def grown(self, system: Any, failed: AbstractNeighbors, reach: Any) -> "NeighborList":
         """As many slots as were needed, a tenth more, and cells and images for this box and for the one it became."""
@@ -221,7 +230,9 @@ def _blank(system: Any, cutoff: Any, slots: int, words: int, sizes: tuple[Any, A
         shift=whole(3, places),
         reference=system.position,
         cell=system.space.cell,
-        slack=cutoff,
+        way=jnp.zeros_like(system.position[:, 0]),
+        stretch=jnp.ones_like(cutoff),
+        earlier=cutoff,
         found=whole(),
         images=whole(3),
         longest=whole(),

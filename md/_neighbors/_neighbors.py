@@ -50,7 +50,7 @@ class AbstractNeighbors(eqx.Module):
 
     @abc.abstractmethod
     def watch(self, space: Any, position: Any) -> "AbstractNeighbors":
-        """Note how far the atoms have moved since the last refresh, for `fault`."""
+        """Note how far the atoms have moved since the last refresh, for `fault`; at every step."""
 
     @abc.abstractmethod
     def fault(self, reach: Any) -> "Standing":

@@ -31,7 +31,8 @@ def phonons(
     Force constants $\Phi_{0i,Rj} = \partial^2 U / \partial x_{0i} \partial x_{Rj}$ are derivatives of the forces in
     `cells` repetitions of the system, one for each coordinate of the one cell. They are exact at every wave vector,
     because the repetitions are so many that no atom feels a displacement from two sides: twice as wide as force
-    constants reach, which is the reach of a pair potential, and twice that of any other. By default as few as that.
+    constants reach, which is the reach of a pair potential, and twice that of any other. By default as few as that; a
+    potential whose atoms also depend on neighbors of their neighbors (one that passes messages) needs more.
     The sum rule $\sum_{Rj} \Phi_{0i,Rj} = 0$ holds by itself; what rounding leaves of it is removed.
 
     - `neighbors`: of `repeat(system, cells)`. They and `cells` are needed where the reach or the box is not known, as

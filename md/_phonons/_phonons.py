@@ -16,8 +16,8 @@ class Phonons(eqx.Module):
     r"""The vibrations of a crystal, as `phonons` finds them: $D(q) e = \omega^2 e$,
     $D_{ij}(q) = \sum_R \Phi_{0i,Rj} \, e^{i q \cdot d} / \sqrt{m_i m_j}$, $d = x_j + R - x_i$.
 
-    Wave vectors `q` (..., 3) count reciprocal vectors of the cell: (0.5, 0, 0) is the middle of a face of its zone,
-    whose plane is $q \cdot h_1 = \pi$. Along open axes they do not matter. `fractional` takes Cartesian ones.
+    Wave vectors `q` (..., 3) count reciprocal vectors of the cell, $b_k \cdot h_l = 2 \pi \delta_{kl}$: (0.5, 0, 0) is
+    half the first of them. Along open axes they do not matter. `fractional` makes them of Cartesian ones.
     Frequencies $\omega$ are radians per unit of time (length (mass/energy)^(1/2)); $\omega^2 < 0$, where the crystal
     is not stable, is shown as a negative frequency $-|\omega|$.
 

@@ -81,14 +81,6 @@ def test_turned_moved_and_renumbered_it_is_the_same():
     moved = System((PLACES @ turn + 3.0)[order], Free(), species=SPECIES[order])
     np.testing.assert_allclose(energy(SMALL, moved), energy(SMALL, system), rtol=1e-12)
     np.testing.assert_allclose(forces(SMALL, moved), (forces(SMALL, system) @ turn)[order], atol=1e-12)
-    crowded = BehlerParrinello(REACH, species=2, radial=1, zeta=(1,), width=1, most=2, key=jax.random.key(0))
-    assert np.isnan(energy(crowded, system))
-    with jax.enable_x64(False):
-        single = System(np.float32(PLACES), Free(), species=SPECIES)
-        small = jax.tree.map(lambda x: np.float32(x) if eqx.is_inexact_array(x) else x, SMALL)
-        push = forces(small, single)
-    assert push.dtype == jnp.float32
-    np.testing.assert_allclose(push, forces(SMALL, system), atol=1e-4)
 
 
 @pytest.mark.parametrize("second", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["energy", "forces"])
@@ -110,13 +102,14 @@ def test_derivatives(second):
     v = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), floats)
     v = eqx.tree_at(lambda t: (t[0].cutoff, t[1]), v, (jnp.zeros(()), v[1].at[-1].set(0).at[0].set(0)))
     along = lambda floats: jax.jvp(of, (floats,), (v,))[1]
-    every = jax.jit(lambda floats: (along(floats), *jax.value_and_grad(of)(floats)))
-    forward, _, slopes = every(floats)
+    every = jax.jit(jax.value_and_grad(of))
+    _, slopes = every(floats)
     reverse = sum(np.vdot(a, b) for a, b in zip(jax.tree.leaves(slopes), jax.tree.leaves(v), strict=True))
-    moved = lambda t: every(jax.tree.map(lambda x, d: x + t * d, floats, v))[1]
+    moved = lambda t: every(jax.tree.map(lambda x, d: x + t * d, floats, v))[0]
     difference = (8 * (moved(1e-4) - moved(-1e-4)) - (moved(2e-4) - moved(-2e-4))) / 12e-4
-    np.testing.assert_allclose(forward, difference, rtol=1e-6)
-    np.testing.assert_allclose(reverse, forward, rtol=1e-9)
+    np.testing.assert_allclose(reverse, difference, rtol=1e-6)
+    if second:
+        np.testing.assert_allclose(jax.jit(along)(floats), reverse, rtol=1e-9)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
 
 
@@ -138,7 +131,7 @@ def test_bad_input_is_refused():
 
 @pytest.mark.slow
 def test_in_crystals():
-    """A list with padded slots, in a box whose images count, is all pairs; stress; phonons; a dtype that stays."""
+    """A list with padded slots, in a box whose images count, is all pairs; stress; phonons; float32 stays; too many neighbors."""
     crystal = diamond(1, 4.4, species=np.arange(8) % 2)
     cube = crystal.replace(position=crystal.position + 0.1 * np.sin(np.arange(24.0).reshape(8, 3)))
     listed = NeighborList.make(cube, REACH + 0.4)
@@ -151,3 +144,11 @@ def test_in_crystals():
     found = phonons(BehlerParrinello(2.6, radial=4, zeta=(1, 2), width=4, key=jax.random.key(1)), diamond(1, 5.43))
     assert found.constants.shape[0] == 8
     np.testing.assert_allclose(np.sort(np.abs(found.eigenvalues(np.zeros(3))))[:3], 0, atol=1e-10)
+    crowded = BehlerParrinello(REACH, species=2, radial=1, zeta=(1,), width=1, most=2, key=jax.random.key(0))
+    assert np.isnan(energy(crowded, cube))
+    with jax.enable_x64(False):
+        single = System(np.float32(PLACES), Free(), species=SPECIES)
+        small = jax.tree.map(lambda x: np.float32(x) if eqx.is_inexact_array(x) else x, SMALL)
+        push = forces(small, single)
+    assert push.dtype == jnp.float32
+    np.testing.assert_allclose(push, forces(SMALL, System(PLACES, Free(), species=SPECIES)), atol=1e-4)

@@ -47,17 +47,17 @@ def test_equation_of_state(kT, density, u, du, p, dp):
     velocities, noise = jax.random.split(jax.random.key(round(1000 * density * kT)))
     system = draw_velocities(solid, 3.0, key=velocities)
     start = bath(3.0).start(system, key=noise, neighbors=near)
-    melted = rollout(bath(3.0), start, 1500, save_every=1500).state
-    cool = rollout(bath(kT), melted, 1500, save_every=1500).state
+    melted = rollout(bath(3.0), start, 1000, save_every=1000).state
+    cool = rollout(bath(kT), melted, 1000, save_every=1000).state
 
     def watch(state):
         return pair.total(state.system, state.neighbors), jnp.trace(virial(pair, state.system, state.neighbors))
 
-    energies, virials = (np.asarray(y) for y in rollout(bath(kT), cool, 10000, save_every=20, observe=watch).ys)
+    energies, virials = (np.asarray(y) for y in rollout(bath(kT), cool, 8000, save_every=20, observe=watch).ys)
     tails = float(tail_energy(pair, solid)) / 500, float(tail_pressure(pair, solid))
     found = average(energies / 500 + tails[0])
     pressed = average(density * kT - virials / (3 * float(solid.space.volume)) + tails[1])
-    assert found.error < 6e-3 and pressed.error < 3e-2  # or nothing is shown
+    assert found.error < 8e-3 and pressed.error < 4e-2  # or nothing is shown
     assert abs(found.mean - u) < 3 * np.hypot(found.error, du)
     assert abs(pressed.mean - p) < 3 * np.hypot(pressed.error, dp)
 
