@@ -131,7 +131,7 @@ def test_bad_input_is_refused():
 
 @pytest.mark.slow
 def test_in_crystals():
-    """A list with padded slots, in a box whose images count, is all pairs; stress; phonons; float32 stays; too many neighbors."""
+    """A list with padded slots, where images count, is all pairs; stress; phonons; crowds are NaN; float32 stays."""
     crystal = diamond(1, 4.4, species=np.arange(8) % 2)
     cube = crystal.replace(position=crystal.position + 0.1 * np.sin(np.arange(24.0).reshape(8, 3)))
     listed = NeighborList.make(cube, REACH + 0.4)
