@@ -101,7 +101,7 @@ class AllPairs(AbstractNeighbors):
 
     def fault(self, reach: Any) -> Standing:
         """Too few images for a box that shrank."""
-        return Standing(full=~(self.slack >= reach), moved=jnp.asarray(False))
+        return Standing(full=~(self.slack >= jnp.asarray(reach, self.slack.dtype)), moved=jnp.asarray(False))
 
     def grown(self, system: Any, failed: AbstractNeighbors, reach: Any) -> "AllPairs":
         """With the images that the smaller box needs."""

@@ -21,6 +21,7 @@ from kinax.md import (
     Isotropic,
     LennardJones,
     MartynaTobiasKlein,
+    NeighborList,
     OpenMMSwitch,
     Periodic,
     pressure,
@@ -137,6 +138,25 @@ def test_gradients_of_a_run_with_a_fixed_atom(make):
     np.testing.assert_allclose(position[2] @ np.linalg.inv(cell), x[2] / 2, rtol=1e-12)  # its place in the box
     assert np.abs(cell - cell.T).max() < 0.02 and np.abs(cell - 2 * np.eye(3)).max() > 1e-3
     assert {y.dtype for y in jax.eval_shape(lambda given: end(given, jnp.float32), given)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.slow
+def test_gradients_through_pair_potentials_in_a_moving_box():
+    start = draw_velocities(fcc(2, 1.68), 0.5, key=KEY)
+    neighbors = NeighborList.make(start, 2.6)
+
+    def end(given):
+        potential = LennardJones(
+            sigma=given["sigma"], epsilon=given["epsilon"], cutoff=OpenMMSwitch(radius=2.0, onset=1.5)
+        )
+        dynamics = hoover(Isotropic(), potential=potential, dt=0.004, pressure=given["pressure"])
+        state = dynamics.start(start, neighbors=neighbors, every=7)
+        solution = rollout(dynamics, state, 14, save_every=14)
+        return solution.state.system.position, solution.state.system.space.cell
+
+    given = {"sigma": jnp.asarray(1.0), "epsilon": jnp.asarray(1.0), "pressure": jnp.asarray(0.3)}
+    position, cell = check_both_modes(end, given)
+    assert position.shape == (32, 3) and cell[0, 0] < 3.36  # the box shrinks, below twice the cutoff from the start
 
 
 def test_what_does_not_suit_a_moving_box_is_refused():

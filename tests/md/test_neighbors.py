@@ -112,6 +112,13 @@ def test_bad_requests_are_refused():
             make()
 
 
+def test_single_precision_beside_double_precision():
+    crystal = jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.float64 else x, fcc(2, 1.7))
+    dynamics = VelocityVerlet(potential=LennardJones(cutoff=Truncated(radius=1.5)), dt=0.001)
+    state = rollout(dynamics, dynamics.start(crystal), 2, save_every=2).state
+    assert state.system.position.dtype == jnp.float32
+
+
 def test_neighbors_that_miss_pairs_are_refused():
     crystal, potential = fcc(4, 1.7), LennardJones(cutoff=Truncated(radius=2.5))
     neighbors = NeighborList.make(crystal, 2.8)
