@@ -146,4 +146,9 @@ def windows(grid: Grid, center: Any, cutoff: Any, counts: tuple[int, int, int]) 
     z = center[None, None, :, 2] + (2 * end - 1).astype(center.dtype) * jnp.sqrt(jnp.maximum(rest, 0))[None, :, :]
     level = cell_along(z, grid.origin[2], grid.size[2], counts[2])
     cell = both(i * counts[1], j)[None, :, :] * counts[2] + level + end
-    return grid.first.at[jnp.where(rest[None, :, :] > 0, cell, 0)].get(mode="promise_in_bounds")
+    return pick(grid.first, jnp.where(rest[None, :, :] > 0, cell, 0))
+
+
+def pick(x: Any, index: Any) -> Array:
+    """Entries of an array at places that are known to be valid."""
+    return x.at[index].get(mode="promise_in_bounds")

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._space import inverse, times
-from ._build import BINS, COLUMNS, images_near, places_of, sort_into_cells, windows
+from ._build import BINS, COLUMNS, images_near, pick, places_of, sort_into_cells, windows
 from ._neighbors import AbstractNeighbors, CHUNK, FAR, OfPairs, Standing, sum_slots
 from ._rows import BITS, near_words, rows_of
 from ._sums import joint_sums
@@ -103,30 +103,30 @@ class NeighborList(AbstractNeighbors):
     ) -> tuple[Any, ...]:
         """Gathers a few slots of all atoms at a time."""
         place = self._places(space, position)
-        kind = _pick(species, self.owner)
-        here = tuple(_pick(x, self.home) for x in place)
-        kind_here = _pick(kind, self.home)
+        kind = pick(species, self.owner)
+        here = tuple(pick(x, self.home) for x in place)
+        kind_here = pick(kind, self.home)
 
         def body(index):
-            d = tuple(a[None, :] - _pick(x, index) for a, x in zip(here, place, strict=True))
+            d = tuple(a[None, :] - pick(x, index) for a, x in zip(here, place, strict=True))
             a = jnp.broadcast_to(kind_here[None, :], index.shape)
-            return joint_sums(of_pairs(d, a, _pick(kind, index)))
+            return joint_sums(of_pairs(d, a, pick(kind, index)))
 
-        return tuple(_pick(x, self.inverse) for x in sum_slots(body, self.index, chunk=chunk))
+        return tuple(pick(x, self.inverse) for x in sum_slots(body, self.index, chunk=chunk))
 
     def vectors(self, system: Any) -> tuple[Any, Any, Any]:
         """Gathered, atoms in the order of the system."""
         place = jnp.stack(self._places(system.space, system.position), axis=1)
         index = self.index[:, self.inverse].T
-        vectors = _pick(place, index) - place[self.home[self.inverse]][:, None, :]
-        return vectors, system.species[_pick(self.owner, index)], index < self.owner.size - 1
+        vectors = pick(place, index) - place[self.home[self.inverse]][:, None, :]
+        return vectors, system.species[pick(self.owner, index)], index < self.owner.size - 1
 
     def neighbors(self) -> tuple[Any, Any, Any]:
         """Numbers of the neighbors (n, k), padded with n, their images (n, k, 3) relative to the atom, and presence."""
         index = self.index[:, self.inverse].T
         present = index < self.owner.size - 1
         own = self.shift.T[self.home[self.inverse]][:, None, :]
-        return jnp.where(present, _pick(self.owner, index), self.home.size), _pick(self.shift.T, index) - own, present
+        return jnp.where(present, pick(self.owner, index), self.home.size), pick(self.shift.T, index) - own, present
 
     @property
     def slack(self) -> Any:
@@ -167,16 +167,12 @@ class NeighborList(AbstractNeighbors):
     def _places(self, space: Any, position: Any) -> tuple[Any, Any, Any]:
         cell, shift = space.cell, self.shift.astype(position.dtype)
         along = lambda k: sum(shift[m] * cell[m, k] for m in range(3))
-        x, y, z = (_pick(position[:, k], self.owner) + along(k) for k in range(3))
+        x, y, z = (pick(position[:, k], self.owner) + along(k) for k in range(3))
         last = jnp.arange(x.size, dtype=jnp.int32) == x.size - 1  # where free places of the rows point
         return jnp.where(last, FAR, x), y, z
 
 
 _refresh = eqx.filter_jit(NeighborList.refresh)
-
-
-def _pick(x: Any, index: Any) -> Any:
-    return x.at[index].get(mode="promise_in_bounds")
 
 
 def _slots(found: Any) -> int:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._build import Grid
+from ._build import Grid, pick
 
 BITS = 32
 _CHUNK = 4  # candidates tested at a time: so few are unrolled and vectorized
@@ -34,7 +34,7 @@ def near_words(grid: Grid, window: Any, home: Any, cutoff: Any, words: int) -> W
     """Which places in the windows (2, w, n), at most 32 `words` in each, are within `cutoff` of each `home` (n,)."""
     n, pad = home.size, grid.order.size
     places = tuple(grid.place[:, k] for k in range(3))
-    here = tuple(_pick(x, home) for x in places)
+    here = tuple(pick(x, home) for x in places)
     step = jnp.arange(_CHUNK, dtype=jnp.int32)[:, None]
     lane = jnp.arange(n, dtype=jnp.int32)
     piece = BITS * jnp.arange(words, dtype=jnp.int32)[None, :, None]
@@ -48,7 +48,7 @@ def near_words(grid: Grid, window: Any, home: Any, cutoff: Any, words: int) -> W
             k = part * _CHUNK + step
             candidate = start[None, :] + k
             inside = jnp.minimum(candidate, pad - 1)
-            x, y, z = (h[None, :] - _pick(p, inside) for h, p in zip(here, places, strict=True))
+            x, y, z = (h[None, :] - pick(p, inside) for h, p in zip(here, places, strict=True))
             near = x * x + y * y + z * z < cutoff * cutoff
             near &= (candidate < stop[None, :]) & (candidate != home[None, :])
             bit = jax.lax.shift_left(jnp.ones_like(k, jnp.uint32), k.astype(jnp.uint32))
@@ -75,13 +75,9 @@ def rows_of(words: Words, slots: int, pad: int) -> Array:
     def take(carry, _):
         at, word = carry
         lowest = word & (~word + 1)
-        candidate = _pick(base, at) + jax.lax.population_count(lowest - 1).astype(jnp.int32)
+        candidate = pick(base, at) + jax.lax.population_count(lowest - 1).astype(jnp.int32)
         rest = word ^ lowest
-        at = jnp.where(rest == 0, _pick(after, at), at)
-        return (at, jnp.where(rest == 0, _pick(bits, at), rest)), jnp.where(word != 0, candidate, pad)
+        at = jnp.where(rest == 0, pick(after, at), at)
+        return (at, jnp.where(rest == 0, pick(bits, at), rest)), jnp.where(word != 0, candidate, pad)
 
-    return jax.lax.scan(take, (words.first, _pick(bits, words.first)), length=slots)[1]
-
-
-def _pick(x: Any, index: Any) -> Any:
-    return x.at[index].get(mode="promise_in_bounds")
+    return jax.lax.scan(take, (words.first, pick(bits, words.first)), length=slots)[1]
