@@ -114,10 +114,19 @@ class BehlerParrinello(AbstractPotential):
 
         `systems`: configurations (t, ...) of one box, such as `solution.ys`; `energies` (t,) theirs, from which the
         energy of an atom of each species, and the size of what is left, are estimated. `neighbors`: for all of them.
+        Raises ValueError if they miss pairs of one, or an atom has more than `most`.
         """
-        found = np.asarray(
-            _of_trajectory(self, systems, covering(self, jax.tree.map(lambda x: x[0], systems), neighbors))
-        )
+        found, faulty = map(np.asarray, _of_trajectory(self, systems, neighbors))
+        if faulty.any():
+            raise ValueError(
+                f"The neighbors given miss pairs of configuration {np.argmax(faulty)}: make a list with a skin as wide "
+                "as twice what atoms move, by `neighbor_list(system, cutoff, skin=...)`."
+            )
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"Symmetry functions of configuration {np.argwhere(~np.isfinite(found))[0][0]} are NaN: an atom has "
+                f"more than most = {self.most} neighbors within the cutoff, or a position is not finite."
+            )
         members = np.asarray(systems.species)[..., None] == np.arange(len(self.nets))
         count = np.maximum(members.sum(axis=(0, 1)), 1)[:, None]
         center = np.einsum("tns,tng->sg", members, found) / count
@@ -163,4 +172,10 @@ def _symmetry_functions(potential, system, neighbors):
 
 @eqx.filter_jit
 def _of_trajectory(potential, systems, neighbors):
-    return jax.lax.map(lambda system: potential.symmetry_functions(system, neighbors), systems)
+    """Symmetry functions of each configuration, and whether the neighbors miss pairs of it."""
+
+    def of(system):
+        faulty = neighbors.watch(system.space, system.position).fault(potential.reach).any
+        return potential.symmetry_functions(system, neighbors), faulty
+
+    return jax.lax.map(of, systems)

@@ -33,7 +33,8 @@ class AllPairs(AbstractNeighbors):
             # an image farther than this many cells away is out of reach even between opposite corners
             counts = [0 if np.isinf(w) else int(np.floor(reach / w)) + 1 for w in widths]
             images = tuple(itertools.product(*(range(-c, c + 1) for c in counts)))
-        return AllPairs(jnp.asarray(cutoff, dtype), images, jnp.asarray(jnp.finfo(dtype).max, dtype))
+        pairs = AllPairs(jnp.asarray(cutoff, dtype), images, jnp.asarray(jnp.finfo(dtype).max, dtype))
+        return pairs.watch(space, None)
 
     def _span(self, space: Any) -> Any:
         """The longest reach that `images` cover."""

@@ -42,7 +42,8 @@ def images_near(space: Any, position: Any, cutoff: Any, room: tuple[int, int, in
         moved = jnp.concatenate([along[:, axis] + s for s in steps])
         near = (moved >= -margin[axis]) & (moved <= 1 + margin[axis]) & jnp.tile(owner >= 0, len(steps))
         chosen = places_of(near, room[axis])
-        needed.append(jnp.sum(near, dtype=jnp.int32))
+        short = jnp.floor(margin[axis]) + 1 > layers[axis]  # images from farther away than is looked for
+        needed.append(jnp.where(short, jnp.iinfo(jnp.int32).max, jnp.sum(near, dtype=jnp.int32)))
         source, valid = chosen % owner.size, chosen < near.size
         step = jnp.asarray(np.repeat(steps, owner.size), jnp.int32).at[chosen].get(mode="fill", fill_value=0)
         added = jnp.zeros((room[axis], 3), jnp.int32).at[:, axis].set(step)

@@ -108,7 +108,7 @@ class NeighborList(AbstractNeighbors):
         kind_here = pick(kind, self.home)
 
         def body(index):
-            d = tuple(a[None, :] - pick(x, index) for a, x in zip(here, place, strict=True))
+            d: Any = tuple(a[None, :] - pick(x, index) for a, x in zip(here, place, strict=True))
             a = jnp.broadcast_to(kind_here[None, :], index.shape)
             return joint_sums(of_pairs(d, a, pick(kind, index)))
 
@@ -189,7 +189,7 @@ def _count(system: Any, cutoff: float) -> tuple[Any, Any, int]:
     """How many images are near along each axis, from how many cells away, and the most neighbors of an atom."""
     cell, widths = np.asarray(system.space.cell, float), np.asarray(system.space.widths, float)
     inside = np.asarray(system.space.wrap(system.position)[0], float)
-    layers = tuple(0 if np.isinf(w) else int(np.floor(cutoff / w)) + 1 for w in widths)
+    layers = tuple(0 if np.isinf(w) else int(np.floor(cutoff / w * (1 + 1e-5))) + 1 for w in widths)
     along, room = inside @ np.linalg.inv(cell), []
     for axis, layer in enumerate(layers):
         unit, margin = np.eye(3)[axis], cutoff / widths[axis] + 1e-6
@@ -208,7 +208,10 @@ def _cells(system: Any, cutoff: float) -> tuple[int, int, int]:
     extent = np.ptp(np.asarray(space.wrap(system.position)[0]), axis=0) + 2 * np.abs(np.asarray(space.cell)).T @ margin
     cells = np.maximum(1, extent / (1.05 * cutoff) * np.array([COLUMNS, COLUMNS, BINS]))
     most = 4.0 * system.position.shape[0] + 4096  # in a thin gas, not many more cells than atoms
-    x, y, z = np.maximum(1, cells * min(1, most / np.prod(cells)) ** (1 / 3)).astype(int)
+    for _ in range(3):  # of which one axis or two may be down to a single cell
+        wide = cells > 1
+        cells = np.where(wide, np.maximum(1, cells * min(1, most / np.prod(cells)) ** (1 / max(1, wide.sum()))), 1)
+    x, y, z = cells.astype(int)
     return int(x), int(y), int(z)
 
 

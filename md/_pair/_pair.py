@@ -123,6 +123,8 @@ def check_tables(pair: Any, *, positive: tuple[str, ...] = (), triples: tuple[st
     Those named in `positive` are, if known. Raises ValueError.
     """
     name = type(pair).__name__
+    if isinstance(pair, AbstractCurve) and not isinstance(pair.cutoff, AbstractCutoff):
+        raise ValueError(f"{name}.cutoff must say how the curve ends, such as Truncated({pair.cutoff!r}).")
     sizes = set()
     for field in pair.tables:
         value = getattr(pair, field)

@@ -157,8 +157,7 @@ class Triclinic(AbstractSpace):
     def nearest(self, d: Vector) -> Vector:
         """By rounding coordinates along the cell vectors."""
         into = jax.lax.stop_gradient(inverse(self.cell))
-        along = [sum(jax.lax.stop_gradient(d[m]) * into[m, k] for m in range(3)) for k in range(3)]
-        images = [jnp.round(x) for x in along]
+        images = [_nearest_whole([jax.lax.stop_gradient(d[m]) * into[m, k] for m in range(3)]) for k in range(3)]
         shift = lambda m: sum(images[k] * self.cell[k, m] for k in range(3) if self.axes[k])
         return d[0] - shift(0), d[1] - shift(1), d[2] - shift(2)
 
@@ -169,6 +168,20 @@ class Triclinic(AbstractSpace):
     def deformed(self, matrix: Any) -> "Triclinic":
         """The cell times the matrix."""
         return Triclinic(cell=times(self.cell, matrix), axes=self.axes)
+
+
+_PARTS = 1 << 17
+
+
+def _nearest_whole(terms: Any) -> Any:
+    """The whole number nearest to a sum, by whole numbers of 2^-17; NaN beyond 2^13.
+
+    The compiler computes it anew for each component of a vector, and contracts sums of floats differently each time.
+    Half way between two images, where the last digit decides, the vector would be a mixture of both: not so here.
+    """
+    total = sum(jnp.round(x * _PARTS).astype(jnp.int32) for x in terms)
+    whole = jax.lax.shift_right_arithmetic(total + _PARTS // 2, jnp.full_like(total, 17)).astype(terms[0].dtype)
+    return jnp.where(sum(jnp.abs(x) for x in terms) < 1 << 13, whole, jnp.nan)
 
 
 def times(rows: Any, matrix: Any) -> Any:

@@ -112,6 +112,18 @@ def test_bad_requests_are_refused():
             make()
 
 
+def test_an_axis_that_becomes_narrower_than_the_cutoff_needs_images_from_farther_away():
+    places = np.random.default_rng(0).uniform(size=(30, 3))
+    box = lambda width: System(places * [40, 40, width], Periodic(lengths=[40.0, 40.0, width]))
+    potential, wide, thin = LennardJones(cutoff=Truncated(radius=2.0)), box(2.1), box(1.9)
+    made = NeighborList.make(wide, 2.0, slots=60)
+    assert not bool(made.refresh(box(2.05)).fault(2.0).any)
+    failed = made.refresh(thin)
+    assert bool(failed.fault(2.0).full)
+    grown = made.grown(wide, failed, 2.0).refresh(thin)
+    np.testing.assert_allclose(energy(potential, thin, grown), energy(potential, thin), rtol=1e-12)
+
+
 def test_single_precision_beside_double_precision():
     crystal = jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.float64 else x, fcc(2, 1.7))
     dynamics = VelocityVerlet(potential=LennardJones(cutoff=Truncated(radius=1.5)), dt=0.001)

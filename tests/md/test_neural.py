@@ -121,6 +121,18 @@ def test_it_ends_smoothly():
         assert 0 < abs(pair(REACH - h) - beyond) < 10 * h**2
 
 
+def test_standardizing_refuses_what_the_neighbors_or_the_room_do_not_hold():
+    crystal = diamond(2, 5.4)
+    moved = crystal.position.at[0].add(jnp.array([1.2, 0, 0]))
+    systems = jax.vmap(lambda x: crystal.replace(position=x))(jnp.stack([crystal.position, moved]))
+    net = BehlerParrinello(3.5, radial=2, zeta=(1,), width=2, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="configuration 1"):
+        net.standardized(systems, jnp.zeros(2), NeighborList.make(crystal, 3.6))
+    few = BehlerParrinello(3.5, radial=2, zeta=(1,), width=2, most=2, key=jax.random.key(0))
+    with pytest.raises(ValueError, match="more than most = 2"):
+        few.standardized(systems, jnp.zeros(2), AllPairs.make(crystal.space, 3.5))
+
+
 def test_bad_input_is_refused():
     for name, value in {"species": 0, "zeta": (0,), "angular": (-1.0,), "most": 0}.items():
         with pytest.raises(ValueError, match="must be positive"):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.md import Free, Periodic, System, Triclinic
+from kinax.md import AllPairs, forces, Free, LennardJones, OpenMMSwitch, Periodic, repeat, System, Triclinic
 
 TILTED = [[4.0, 0.0, 0.0], [1.9, 3.5, 0.0], [-1.7, 1.6, 3.0]]
 SPACES = [
@@ -39,6 +39,17 @@ def test_displacement_is_the_shortest_and_wrapping_changes_nothing(space):
     np.testing.assert_allclose(inside + np.asarray(image, float) @ space.cell, a, atol=1e-12)
     fraction = (inside @ np.linalg.inv(space.cell))[:, np.asarray(space.axes)]
     assert fraction.size == 0 or (fraction.min() > -1e-12 and fraction.max() < 1 + 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_atoms_half_way_between_two_images(dtype):
+    """Of a perfect crystal, an even number of cells wide, they are many, and rounding decides; no force may remain."""
+    pair = LennardJones(cutoff=OpenMMSwitch(radius=2.5, onset=2.2))
+    corner = 0.78 * jnp.array([[0, 1.0, 1], [1, 0, 1], [1, 1, 0]], dtype)
+    for counts in (6, 8):
+        crystal = repeat(System(jnp.zeros((1, 3), dtype), Triclinic(cell=corner)), counts)
+        found = forces(pair, crystal, AllPairs.make(crystal.space, 2.5))
+        assert found.dtype == dtype and jnp.abs(found).max() < (1e-3 if dtype == jnp.float32 else 1e-11)
 
 
 def test_widths_volume_and_strain():
