@@ -58,7 +58,7 @@ class Excluding(AbstractGathered):
 class _Without(eqx.Module):
     """Neighbors less partners."""
 
-    neighbors: AbstractNeighbors
+    neighbors: Any  # a neighbor structure, or another view of one
     partners: Any
 
     def sweep(self, of_pairs: Any, space: Any, position: Any, species: Any, *, chunk: int = FINE) -> tuple[Any, ...]:
