@@ -130,6 +130,9 @@ def test_parameters_have_derivatives_and_float32_stays_float32():
     assert energy(many, system).dtype == forces(many, system).dtype == jnp.float32
 
 
+AWAY = jnp.cos(jnp.arange(12.0)).reshape(4, 3)
+
+
 def test_excluded_pairs_are_left_out_and_listed_ones_counted():
     pair = LennardJones(sigma=[0.9, 1.0], cutoff=Truncated(radius=2.5))
     system = System(chain(edge=6.0).position, chain(edge=6.0).space, species=[0, 1, 0, 1])
@@ -139,6 +142,9 @@ def test_excluded_pairs_are_left_out_and_listed_ones_counted():
     np.testing.assert_allclose(forces(rest + listed, system), forces(pair, system), atol=1e-12)
     np.testing.assert_allclose(virial(rest + 1.0 * listed, system), virial(pair, system), atol=1e-12)
     assert not np.allclose(energy(rest, system), energy(pair, system))
+    lists = AllPairs.make(system.space, 2.5)
+    along = lambda p: jax.jvp(lambda x: p.force(system.replace(position=x), lists), (system.position,), (AWAY,))[1]
+    np.testing.assert_allclose(along(rest) + along(listed), along(pair), atol=1e-12)
     np.testing.assert_allclose(energy(Excluding(pair, atoms=np.zeros((0, 2), int)), system), energy(pair, system))
 
 
