@@ -31,6 +31,7 @@ from kinax.md import (
     VelocityVerlet,
 )
 from kinax.solvers import rollout
+from tests.lammps_given import BAR, CARBON_SILICON, TERSOFF_1988
 
 pytestmark = [
     pytest.mark.parity,
@@ -39,7 +40,6 @@ pytestmark = [
     ),
 ]
 SCRIPT = pathlib.Path(__file__).parents[1] / "lammps_peer.py"
-BAR = 1.6021765e6  # bar in an eV per cubic ångström, as LAMMPS rounds it
 
 
 def lammps(commands: str, folder: pathlib.Path) -> dict[str, np.ndarray]:
@@ -188,40 +188,12 @@ def write_tersoff(potential: Tersoff, names: list[str], path: pathlib.Path) -> N
 
 
 def test_tersoff(tmp_path):
-    silicon = Tersoff(
-        A=3264.7,
-        B=95.373,
-        lambda1=3.2394,
-        lambda2=1.3258,
-        lambda3=1.3258,
-        beta=0.33675,
-        n=22.956,
-        c=4.8381,
-        d=2.0417,
-        h=0.0,
-        inner=2.8,
-        outer=3.2,
-    )
     commands = "pair_style tersoff\npair_coeff * * POTENTIALS/Si.tersoff Si"
-    check_against(silicon, displaced(diamond(2, 5.432)), commands, tmp_path)
-    carbide = Tersoff(
-        A=[1393.6, 1830.8],
-        B=[346.74, 471.18],
-        lambda1=[3.4879, 2.4799],
-        lambda2=[2.2119, 1.7322],
-        beta=[1.5724e-7, 1.1e-6],
-        n=[0.72751, 0.78734],
-        c=[3.8049e4, 1.0039e5],
-        d=[4.3484, 16.217],
-        h=[-0.57058, -0.59825],
-        inner=[1.8, 2.7],
-        outer=[2.1, 3.0],
-        chi=[[1.0, 0.9776], [0.9776, 1.0]],
-    )
-    write_tersoff(carbide, ["C", "Si"], tmp_path / "made.tersoff")
+    check_against(TERSOFF_1988, displaced(diamond(2, 5.432)), commands, tmp_path)
+    write_tersoff(CARBON_SILICON, ["C", "Si"], tmp_path / "made.tersoff")
     crystal = displaced(diamond(2, 4.5))
     mixed = System(crystal.position, crystal.space, species=np.arange(64) % 2)
-    check_against(carbide, mixed, "pair_style tersoff\npair_coeff * * FOLDER/made.tersoff C Si", tmp_path)
+    check_against(CARBON_SILICON, mixed, "pair_style tersoff\npair_coeff * * FOLDER/made.tersoff C Si", tmp_path)
 
 
 def test_the_melt_from_the_step_0_of_the_logs_to_step_20(tmp_path):
