@@ -1,12 +1,57 @@
 """kinax.physics: mechanics and ready-made systems."""
 
 from ._fitzhugh_nagumo import FitzHughNagumo as FitzHughNagumo
+from ._forces import AbstractForce as AbstractForce
 from ._gravity import Kepler as Kepler, NBody as NBody
 from ._hamiltonian import Hamiltonian as Hamiltonian
 from ._lagrangian import Lagrangian as Lagrangian
 from ._lorenz import Lorenz as Lorenz
 from ._lotka_volterra import LotkaVolterra as LotkaVolterra
+from ._mechanism import (
+    AbstractJoint as AbstractJoint,
+    Ball as Ball,
+    Body as Body,
+    Fixed as Fixed,
+    Free as Free,
+    Hinge as Hinge,
+    JointState as JointState,
+    Mechanism as Mechanism,
+    mechanism as mechanism,
+    Momentum as Momentum,
+    Passive as Passive,
+    Planar as Planar,
+    Screw as Screw,
+    Slide as Slide,
+    Slopes as Slopes,
+    Topology as Topology,
+    Universal as Universal,
+)
 from ._pendulum import DoublePendulum as DoublePendulum, Pendulum as Pendulum
 from ._robertson import Robertson as Robertson
+from ._spatial import (
+    about as about,
+    AbstractInertia as AbstractInertia,
+    compose as compose,
+    euler as euler,
+    Inertia as Inertia,
+    inverse as inverse,
+    LogCholesky as LogCholesky,
+    move_twist as move_twist,
+    move_wrench as move_wrench,
+    Pose as Pose,
+    quaternion_exp as quaternion_exp,
+    quaternion_inverse as quaternion_inverse,
+    quaternion_log as quaternion_log,
+    quaternion_of_matrix as quaternion_of_matrix,
+    quaternion_product as quaternion_product,
+    rotate as rotate,
+    rotation_matrix as rotation_matrix,
+    se3_exp as se3_exp,
+    se3_log as se3_log,
+    so3_exp as so3_exp,
+    so3_log as so3_log,
+    twist_cross as twist_cross,
+    wrench_cross as wrench_cross,
+)
 from ._state import Motion as Motion, Phase as Phase
 from ._van_der_pol import ScaledVanDerPol as ScaledVanDerPol, VanDerPol as VanDerPol

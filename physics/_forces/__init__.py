@@ -1,0 +1,3 @@
+"""Forces on mechanisms."""
+
+from ._force import AbstractForce as AbstractForce

@@ -1,0 +1,20 @@
+"""Trees of rigid bodies."""
+
+from ._build import Body as Body, mechanism as mechanism
+from ._derivatives import Slopes as Slopes
+from ._joint import (
+    AbstractJoint as AbstractJoint,
+    Ball as Ball,
+    Element as Element,
+    Fixed as Fixed,
+    Free as Free,
+    Hinge as Hinge,
+    Passive as Passive,
+    Planar as Planar,
+    Screw as Screw,
+    Slide as Slide,
+    Universal as Universal,
+)
+from ._mechanism import Mechanism as Mechanism, Momentum as Momentum
+from ._state import JointState as JointState
+from ._topology import JointPlace as JointPlace, Masks as Masks, plan as plan, Topology as Topology

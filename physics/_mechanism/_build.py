@@ -1,0 +1,259 @@
+"""Mechanisms from a list of bodies."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array
+
+from ...solvers import parameter
+from .._spatial import AbstractInertia, Inertia, normalized, stored
+from ._joint import AbstractJoint, BALL, check_axis, Fixed, Free, HINGE, Passive, SLIDE, stack_or_empty
+from ._mechanism import Mechanism
+from ._topology import JointPlace, plan, Topology, WORLD
+
+
+class Body(eqx.Module):
+    """A rigid body, and how it hangs on its parent.
+
+    - `name`; `parent`: the name of another body, or "world".
+    - `joint`: one joint, or several one after the other; `Fixed()` by default.
+    - `position` [m], `orientation` (unit quaternion, scalar first): of the body's frame in its parent's, at rest.
+    - `inertia`: `Inertia(mass, center, moments)`, `shape.inertia(mass)`; massless by default.
+    - `shapes`: what the viewer draws, in the body's frame.
+    """
+
+    name: str = eqx.field(static=True)
+    parent: str = eqx.field(default="world", static=True)
+    joint: Any = Fixed()
+    position: Any = parameter(default=(0.0, 0.0, 0.0))
+    orientation: Any = parameter(default=(1.0, 0.0, 0.0, 0.0))
+    inertia: Inertia = Inertia(0.0)
+    shapes: tuple[Any, ...] = ()
+
+    @property
+    def joints(self) -> tuple[AbstractJoint, ...]:
+        """All joints, the one next to the parent first."""
+        return tuple(self.joint) if isinstance(self.joint, tuple | list) else (self.joint,)
+
+
+def mechanism(*bodies: Body, gravity: Any = (0.0, 0.0, -9.81)) -> Mechanism:
+    r"""A `Mechanism` of `bodies`, in any order, under `gravity` [m/s²].
+
+        pendulum = mechanism(
+            Body("rod", joint=Hinge(axis=[0, 1, 0]), inertia=Inertia(1.0, center=[0, 0, -0.5], moments=[.08, .08, 0]))
+        )
+
+    Works under `jit` and `grad` too, so that a length may be a parameter that positions and inertias follow from.
+    Raises ValueError for names that clash, parents that are missing or go in a circle, an axis or a quaternion that
+    is zero, limits that are swapped, and (if the numbers are known) a joint that moves no mass.
+    """
+    bodies = _parents_first(bodies)
+    index = {body.name: k for k, body in enumerate(bodies)}
+    places, joints = [], []
+    for k, body in enumerate(bodies):
+        for joint in body.joints:
+            elements = _elements(body, joint)
+            if elements:
+                name = joint.name or (body.name if len(body.joints) == 1 else f"{body.name}_{len(places)}")
+                kinds = tuple(element.kind for element in elements)
+                places.append(
+                    JointPlace(
+                        name,
+                        k,
+                        kinds,
+                        tuple(element.pitch is not None for element in elements),
+                        joint.passive.limits is not None,
+                    )
+                )
+                joints.append((body, joint, elements))
+    _refuse_clashes([place.name for place in places], "joints")
+    topology = Topology(
+        names=tuple(index), parents=tuple(index.get(body.parent, WORLD) for body in bodies), joints=tuple(places)
+    )
+    made = _assemble(topology, bodies, joints, gravity)
+    _refuse_massless(made)
+    return made
+
+
+def _assemble(topology: Topology, bodies: Sequence[Body], joints: list[Any], gravity: Any) -> Mechanism:
+    dtype = jnp.result_type(float)
+    kinds = lambda kind: [e for _, _, elements in joints for e in elements if e.kind == kind]
+    turns = kinds(HINGE) + kinds(BALL)
+    rows = [_per_joint(body, joint, elements, dtype) for body, joint, elements in joints]
+    column = lambda name, n: jnp.concatenate([row[name] for row in rows]) if rows else jnp.zeros((n,), dtype)
+    free = {body.name for body, joint, _ in joints if isinstance(joint, Free)}
+    still = lambda body, x, identity: identity if body.name in free else x
+    found = plan(topology)
+    return Mechanism(
+        inertia=_stacked([body.inertia for body in bodies], dtype),
+        position=stack_or_empty([still(b, b.position, np.zeros(3)) for b in bodies], 3, dtype),
+        orientation=stack_or_empty([still(b, b.orientation, np.eye(4)[0]) for b in bodies], 4, dtype),
+        hinge_axis=stack_or_empty([e.axis for e in kinds(HINGE)], 3, dtype),
+        slide_axis=stack_or_empty([e.axis for e in kinds(SLIDE)], 3, dtype),
+        anchor=stack_or_empty([e.anchor for e in turns], 3, dtype),
+        pitch=jnp.stack([jnp.asarray(e.pitch, dtype) for e in kinds(HINGE) if e.pitch is not None])
+        if found.screws
+        else jnp.zeros((0,), dtype),
+        rest=column("rest", found.nq),
+        armature=column("armature", found.nv),
+        damping=column("damping", found.nv),
+        stiffness=column("stiffness", found.nv),
+        friction=column("friction", found.nv),
+        springref=column("springref", found.nq),
+        lower=column("lower", 0),
+        upper=column("upper", 0),
+        gravity=_vector(gravity, 3, "gravity"),
+        masks=found.arrays(),
+        topology=topology,
+    )
+
+
+def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtype: Any) -> dict[str, Array]:
+    """The columns of one joint: (nq,) or (nv,) each."""
+    passive, whose = joint.passive, f"joint {joint.name or body.name!r}"
+    balls = sum(e.kind == BALL for e in elements)
+    nv = len(elements) + 2 * balls
+    nq = nv + balls
+    identity = np.concatenate([np.eye(4)[0] if e.kind == BALL else np.zeros(1) for e in elements])
+    rest = joint.rest()
+    if isinstance(joint, Free):
+        rest = jnp.concatenate([jnp.asarray(body.position, dtype), normalized(jnp.asarray(body.orientation, dtype))])
+    rest = jnp.asarray(identity if rest is None else rest, dtype)
+    relaxed = rest if passive.springref is None else _full(passive.springref, nq, f"springref of {whose}")
+    lower, upper = _limits(passive, elements, whose)
+    spread = lambda name: _full(getattr(passive, name), nv, f"{name} of {whose}")
+    for name in ("armature", "damping", "stiffness", "friction"):
+        _refuse_negative(getattr(passive, name), f"{name} of {whose}")
+    columns = dict(
+        rest=rest,
+        springref=relaxed,
+        lower=lower,
+        upper=upper,
+        **{name: spread(name) for name in ("armature", "damping", "stiffness", "friction")},
+    )
+    return {name: jnp.asarray(value, dtype) for name, value in columns.items()}
+
+
+def _elements(body: Body, joint: Any) -> tuple[Any, ...]:
+    if not isinstance(joint, AbstractJoint):
+        raise ValueError(
+            f"Body {body.name!r} has the joint {joint!r}, which is none of Hinge, Slide, Screw, Universal, Planar, "
+            "Ball, Free, Fixed."
+        )
+    if isinstance(joint, Free) and (body.parent != "world" or len(body.joints) > 1):
+        raise ValueError(f"Body {body.name!r}: Free() is for a body of the world, without other joints.")
+    elements = joint.elements()
+    for element in elements:
+        if element.kind != BALL:
+            check_axis(element.axis, f"joint {joint.name or body.name!r}")
+    return elements
+
+
+def _limits(passive: Passive, elements: tuple[Any, ...], whose: str) -> tuple[np.ndarray, Any]:
+    nv = sum(3 if e.kind == BALL else 1 for e in elements)
+    if passive.limits is None:
+        return np.zeros(0), np.zeros(0)
+    if any(e.kind == BALL for e in elements):
+        raise ValueError(f"Limits of {whose}: a joint with a ball has none; limit its swing by a force.")
+    lower, upper = (_full(x, nv, f"limits of {whose}") for x in passive.limits)
+    if (
+        not isinstance(lower, Tracer)
+        and not isinstance(upper, Tracer)
+        and np.any(np.asarray(lower) >= np.asarray(upper))
+    ):
+        raise ValueError(f"Limits of {whose} are swapped: lower {lower} is not below upper {upper}.")
+    return lower, upper
+
+
+def _parents_first(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
+    """The bodies in an order in which each comes after its parent; otherwise as they were given."""
+    for body in bodies:
+        if not isinstance(body, Body):
+            raise ValueError(f"A mechanism is made of Body(...), not of {body!r}.")
+        _vector(body.position, 3, f"position of body {body.name!r}")
+        what = f"orientation of body {body.name!r}"
+        _refuse_other_than_unit(_vector(body.orientation, 4, what), what)
+    if not bodies:
+        raise ValueError("A mechanism needs at least one Body.")
+    _refuse_clashes(["world", *(body.name for body in bodies)], "bodies")
+    waiting, done, placed = list(bodies), [], {"world"}
+    while waiting:
+        ready = [body for body in waiting if body.parent in placed]
+        if not ready:
+            known = {body.name for body in bodies}
+            missing = sorted({body.parent for body in waiting} - known)
+            if missing:
+                raise ValueError(f"No body is named {', '.join(map(repr, missing))}, the parent of another.")
+            circle = ", ".join(repr(body.name) for body in waiting)
+            raise ValueError(f"The bodies {circle} hang on each other in a circle; one must have the parent 'world'.")
+        done += ready[:1]
+        placed.add(ready[0].name)
+        waiting.remove(ready[0])
+    return tuple(done)
+
+
+def _stacked(inertias: list[Inertia], dtype: Any) -> AbstractInertia:
+    stack = lambda name: jnp.stack([jnp.asarray(getattr(inertia, name), dtype) for inertia in inertias])
+    return stored(stack("mass"), stack("center"), stack("moments"))
+
+
+def _refuse_massless(made: Mechanism) -> None:
+    """A joint that moves no inertia has no equation of motion."""
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(made)) or made.topology.nv == 0:
+        return
+    away = made.retract(made.rest, jnp.linspace(0.2, 0.5, made.topology.nv, dtype=made.rest.dtype))
+    matrix = np.asarray(made.mass_matrix(away))
+    diagonal = np.diag(matrix)
+    worst = int(np.argmin(diagonal))
+    if diagonal[worst] > 0:
+        scale = np.sqrt(diagonal)
+        values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
+        if values[0] > 10 * len(matrix) * np.finfo(matrix.dtype).eps:
+            return
+        worst = int(np.argmax(np.abs(vectors[:, 0])))
+    raise ValueError(
+        f"The mass matrix is singular: joint {made.topology.owner_of_v(worst)!r} moves no mass, or only a point on its "
+        "axis. Give the bodies that it moves an inertia, or the joint an armature."
+    )
+
+
+def _refuse_clashes(names: list[str], what: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"Names of {what} clash: {', '.join(map(repr, twice))}. Each name may be used once.")
+
+
+def _refuse_negative(value: Any, what: str) -> None:
+    if not isinstance(value, Tracer) and not np.all(np.asarray(value) >= 0):
+        raise ValueError(f"{what} must not be negative, got {np.asarray(value)}.")
+
+
+def _vector(value: Any, size: int, what: str) -> Array:
+    value = jnp.asarray(value, jnp.result_type(float))
+    if value.shape != (size,):
+        raise ValueError(f"The {what} has shape {value.shape}, expected ({size},).")
+    if not isinstance(value, Tracer) and not np.isfinite(np.asarray(value)).all():
+        raise ValueError(f"The {what} holds NaN or infinity: {np.asarray(value)}.")
+    return value
+
+
+def _refuse_other_than_unit(quaternion: Array, what: str) -> None:
+    if not isinstance(quaternion, Tracer):
+        length = np.linalg.norm(np.asarray(quaternion))
+        if abs(length - 1) > 1e-3:
+            raise ValueError(
+                f"The {what} is {np.asarray(quaternion)}, of length {length:.6g}: a quaternion (w, x, y, z) that "
+                "describes a rotation has length 1."
+            )
+
+
+def _full(value: Any, size: int, what: str) -> Any:
+    shape = jnp.shape(value)
+    if shape not in ((), (size,)):
+        raise ValueError(f"The {what} has shape {shape}, expected () or ({size},).")
+    return jnp.broadcast_to(jnp.asarray(value, jnp.result_type(float)), (size,))

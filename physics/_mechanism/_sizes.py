@@ -1,0 +1,32 @@
+"""Arrays of a wrong size are refused with the joint at which they go wrong."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from ._topology import Topology
+
+
+def check_size(topology: Topology, name: str, value: Any) -> None:
+    """`value` has one number for each coordinate ("q") or each degree of freedom (anything else)."""
+    of_q = name == "q"
+    expected = topology.nq if of_q else topology.nv
+    shape = jnp.shape(value)
+    if shape == (expected,):
+        if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+            raise ValueError(f"{name} must hold floats, not {jnp.result_type(value)}: write 1.0 for 1.")
+        return
+    what = "coordinate" if of_q else "degree of freedom"
+    if len(shape) != 1:
+        raise ValueError(
+            f"{name} has shape {shape}, expected ({expected},). A mechanism is written for one state; for many use "
+            "`jax.vmap`."
+        )
+    if shape[0] < expected:
+        owner = (topology.owner_of_q if of_q else topology.owner_of_v)(shape[0])
+        where = f"it ends where joint {owner!r} should have its {what}"
+    else:
+        where = f"it goes on after the last joint, {topology.joints[-1].name!r}" if topology.joints else "nothing moves"
+    slices = [(topology.q_of if of_q else topology.v_of)(joint.name) for joint in topology.joints]
+    widths = ", ".join(f"{j.name} {s.stop - s.start}" for j, s in zip(topology.joints, slices, strict=True))
+    raise ValueError(f"{name} has {shape[0]} numbers, expected {expected}: {where}. Numbers per joint: {widths}.")

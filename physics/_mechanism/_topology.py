@@ -1,0 +1,303 @@
+"""What hangs where: the static part of a mechanism, and the index arrays made from it."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ._joint import BALL, HINGE, SLIDE
+
+WORLD = -1
+
+
+class JointPlace(NamedTuple):
+    """A joint of the tree: its name, the index of the body it moves, the kinds of its elements, which are screws."""
+
+    name: str
+    body: int
+    kinds: tuple[str, ...]
+    screws: tuple[bool, ...]
+    limited: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """Bodies, parents before children, and the joints between them; static and hashable.
+
+    `names` and `parents` (indices, -1 is the world) have an entry for each body, `joints` one for each joint with a
+    degree of freedom, in the order of the coordinates `q` (nq) and velocities `v` (nv).
+    """
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    joints: tuple[JointPlace, ...]
+
+    @property
+    def nb(self) -> int:
+        """Number of bodies."""
+        return len(self.names)
+
+    @property
+    def nq(self) -> int:
+        """Number of coordinates."""
+        return plan(self).nq
+
+    @property
+    def nv(self) -> int:
+        """Number of degrees of freedom."""
+        return plan(self).nv
+
+    def body(self, name: str) -> int:
+        """The index of a body, in every array whose first axis counts bodies."""
+        return _find(name, self.names, "body")
+
+    def joint(self, name: str) -> JointPlace:
+        """The place of a joint."""
+        return self.joints[_find(name, tuple(joint.name for joint in self.joints), "joint")]
+
+    def q_of(self, joint: str) -> slice:
+        """Where the coordinates of a joint lie in `q`."""
+        return plan(self).q_slices[self.joints.index(self.joint(joint))]
+
+    def v_of(self, joint: str) -> slice:
+        """Where the velocities of a joint lie in `v`, `a` and `tau`."""
+        return plan(self).v_slices[self.joints.index(self.joint(joint))]
+
+    def owner_of_q(self, k: int) -> str:
+        """The joint that the k-th coordinate belongs to."""
+        return next(j.name for j, s in zip(self.joints, plan(self).q_slices, strict=True) if s.start <= k < s.stop)
+
+    def owner_of_v(self, k: int) -> str:
+        """The joint that the k-th degree of freedom belongs to."""
+        return next(j.name for j, s in zip(self.joints, plan(self).v_slices, strict=True) if s.start <= k < s.stop)
+
+
+class Masks(eqx.Module):
+    """The tree as arrays: who moves what, and where numbers are taken from. An index one too large means "none".
+
+    Frames are what joints move: a body with several turns has several, one after the other. With indices and masks as
+    data, mechanisms of the same sizes run in one compiled program.
+    """
+
+    place: Array  # (frames) the body that the frame begins, or none
+    jumps: Array  # (rounds, frames) ancestors 1, 2, 4, ... generations up
+    root: Array  # (frames) the first ancestor
+    motion: Array  # (frames) its turn among hinges, balls, none
+    slid: Array  # (slides, frames) the frame that a slide shifts
+    end: Array  # (bodies) the frame that carries the body
+    tree: Array  # (frames, bodies) the bodies of the frame's tree
+    moves: Array  # (bodies, nv) whether a degree of freedom moves a body
+    before: Array  # (nv, nv) whether the column's joint lies nearer to the world on the row's path
+    upto: Array  # (nv, nv) the same, or the same turn
+    dof_axis: Array  # (nv) its axis among slides, hinges, the three of a ball
+    dof_frame: Array  # (nv) the frame
+    dof_turned: Array  # (nv) whether the axis is carried along by the frame's own turn
+    turns: Array  # (nv)
+    pitch: Array  # (nv) shift per unit: among the pitches of screws, 0, 1
+    hinge_pitch: Array  # (hinges) the same for hinges
+    limited: Array  # (limits) the velocities whose coordinate has limits
+    slide_q: Array
+    hinge_q: Array
+    ball_q: Array  # (balls, 4)
+    ball_v: Array  # (balls, 3)
+    q_of_v: Array  # (nv) the coordinate whose rate this velocity is, or none
+    v_of_q: Array  # (nq)
+    q_pick: Array  # (nq) from (all as scalars, quaternions)
+    v_pick: Array  # (nv) from (all as scalars, rotation vectors)
+
+
+class Plan(NamedTuple):
+    """What follows from a topology on the host: sizes, which are static, and masks as NumPy arrays."""
+
+    nf: int
+    nq: int
+    nv: int
+    slides: int
+    hinges: int
+    balls: int
+    screws: int
+    limits: int
+    q_slices: tuple[slice, ...]
+    v_slices: tuple[slice, ...]
+    masks: dict[str, np.ndarray]
+
+    def arrays(self) -> Masks:
+        """The masks on the device."""
+        return Masks(**{name: jnp.asarray(value) for name, value in self.masks.items()})
+
+
+class _Dof(NamedTuple):
+    kind: str
+    element: int  # index among those of its kind
+    part: int  # of a ball: 0, 1, 2
+    frame: int
+    group: int  # degrees of freedom of one turn share it
+
+
+@functools.lru_cache(maxsize=256)
+def plan(topology: Topology) -> Plan:
+    """Sizes and masks of a tree."""
+    frames = _Frames(topology)
+    dofs, nf = frames.dofs, len(frames.parent)
+    nv, nq = len(dofs), frames.nq
+    ancestors = np.zeros((nf, nf), dtype=bool)  # [f, g]: g is f or above it
+    for f, p in enumerate(frames.parent):
+        ancestors[f, f] = True
+        if p >= 0:
+            ancestors[f] |= ancestors[p]
+    counts = {kind: frames.counts[kind] for kind in (SLIDE, HINGE, BALL)}
+    dof_frame = np.array([d.frame for d in dofs], dtype=np.int32)
+    group = np.array([d.group for d in dofs], dtype=np.int32)
+    end = np.array(frames.end, dtype=np.int32)
+    upto = ancestors[np.ix_(dof_frame, dof_frame)] & (group[None, :] <= group[:, None])
+    before = upto & (group[None, :] != group[:, None])
+    root = np.array([int(np.argmax(ancestors[f])) for f in range(nf)], dtype=np.int32)
+    axis_start = {SLIDE: 0, HINGE: counts[SLIDE], BALL: counts[SLIDE] + counts[HINGE]}
+    dof_axis = [axis_start[d.kind] + (d.part if d.kind == BALL else d.element) for d in dofs]
+    screws = sum(frames.screw)
+    screw_index = np.cumsum(frames.screw) - 1
+    pitch = [
+        screws + 1
+        if d.kind == SLIDE
+        else screw_index[d.element]
+        if d.kind == HINGE and frames.screw[d.element]
+        else screws
+        for d in dofs
+    ]
+    motion = [
+        counts[HINGE] + counts[BALL] if turn is None else turn[1] + (counts[HINGE] if turn[0] == BALL else 0)
+        for turn in frames.turn
+    ]
+    slid = np.zeros((counts[SLIDE], nf), dtype=bool)
+    for d in dofs:
+        if d.kind == SLIDE:
+            slid[d.element, d.frame] = True
+    q_of_v, v_of_q = np.full(nv, nq, np.int32), np.full(nq, nv, np.int32)
+    q_pick, v_pick = np.arange(nq, dtype=np.int32), np.arange(nv, dtype=np.int32)
+    for k, d in enumerate(dofs):
+        if d.kind == BALL:
+            v_pick[k] = nv + 3 * d.element + d.part
+        else:
+            q_of_v[k] = frames.q_index[d.kind][d.element]
+            v_of_q[q_of_v[k]] = k
+    for b, start in enumerate(frames.q_index[BALL]):
+        q_pick[start : start + 4] = nq + 4 * b + np.arange(4)
+    ball_v = [[k for k, d in enumerate(dofs) if d.kind == BALL and d.element == b] for b in range(counts[BALL])]
+    masks: dict[str, Any] = dict(
+        place=frames.place,
+        jumps=_jumps(frames.parent),
+        root=root,
+        motion=motion,
+        slid=slid,
+        end=end,
+        tree=root[:, None] == root[end][None, :],
+        moves=ancestors[np.ix_(end, dof_frame)],
+        before=before,
+        upto=upto,
+        dof_axis=dof_axis,
+        dof_frame=dof_frame,
+        dof_turned=[d.kind == BALL for d in dofs],
+        turns=[d.kind != SLIDE for d in dofs],
+        pitch=pitch,
+        hinge_pitch=[screw_index[h] if screw else screws for h, screw in enumerate(frames.screw)],
+        limited=frames.limited,
+        slide_q=frames.q_index[SLIDE],
+        hinge_q=frames.q_index[HINGE],
+        ball_q=[[start + i for i in range(4)] for start in frames.q_index[BALL]],
+        ball_v=ball_v,
+        q_of_v=q_of_v,
+        v_of_q=v_of_q,
+        q_pick=q_pick,
+        v_pick=v_pick,
+    )
+    as_mask = lambda x: np.asarray(x) if np.asarray(x).dtype == bool else np.asarray(x, dtype=np.int32)
+    masks = {name: as_mask(value) for name, value in masks.items()}
+    masks["turns"] = masks["turns"].astype(bool)
+    masks["dof_turned"] = masks["dof_turned"].astype(bool)
+    masks["ball_q"] = masks["ball_q"].reshape(-1, 4)
+    masks["ball_v"] = masks["ball_v"].reshape(-1, 3)
+    return Plan(
+        nf=nf,
+        nq=nq,
+        nv=nv,
+        slides=counts[SLIDE],
+        hinges=counts[HINGE],
+        balls=counts[BALL],
+        screws=screws,
+        limits=len(frames.limited),
+        q_slices=tuple(frames.q_slices),
+        v_slices=tuple(frames.v_slices),
+        masks=masks,
+    )
+
+
+class _Frames:
+    """Frames, elements and degrees of freedom in the order in which bodies and joints are given."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.parent: list[int] = []
+        self.place: list[int] = []
+        self.turn: list[tuple[str, int] | None] = []
+        self.end: list[int] = []
+        self.dofs: list[_Dof] = []
+        self.counts = {SLIDE: 0, HINGE: 0, BALL: 0}
+        self.q_index: dict[str, list[int]] = {SLIDE: [], HINGE: [], BALL: []}
+        self.screw: list[bool] = []
+        self.q_slices: list[slice] = []
+        self.v_slices: list[slice] = []
+        self.nq = 0
+        self.limited: list[int] = []
+        self._group = 0
+        nb = len(topology.names)
+        for body, parent in enumerate(topology.parents):
+            self._frame(WORLD if parent == WORLD else self.end[parent], body)
+            for joint in topology.joints:
+                if joint.body == body:
+                    self._joint(joint, nb)
+            self.end.append(len(self.parent) - 1)
+
+    def _frame(self, parent: int, place: int) -> None:
+        self.parent.append(parent)
+        self.place.append(place)
+        self.turn.append(None)
+
+    def _joint(self, joint: JointPlace, none: int) -> None:
+        q_start, v_start = self.nq, len(self.dofs)
+        for kind, screw in zip(joint.kinds, joint.screws, strict=True):
+            if self.turn[-1] is not None:  # a turn ends a frame
+                self._frame(len(self.parent) - 1, none)
+            frame, element = len(self.parent) - 1, self.counts[kind]
+            for part in range(3 if kind == BALL else 1):
+                self.dofs.append(_Dof(kind, element, part, frame, self._group))
+            self.q_index[kind].append(self.nq)
+            self.nq += 4 if kind == BALL else 1
+            self.counts[kind] += 1
+            self._group += 1
+            if kind == HINGE:
+                self.screw.append(screw)
+            if kind != SLIDE:
+                self.turn[-1] = (kind, element)
+        self.q_slices.append(slice(q_start, self.nq))
+        self.v_slices.append(slice(v_start, len(self.dofs)))
+        self.limited += list(range(v_start, len(self.dofs))) if joint.limited else []
+
+
+def _jumps(parent: list[int]) -> np.ndarray:
+    """Ancestors 1, 2, 4, ... generations up, as long as any frame has one; `nf` is the world."""
+    nf = len(parent)
+    up = np.append(np.where(np.array(parent) < 0, nf, parent), nf).astype(np.int32)
+    rows = [up[:-1]]
+    while (up[up] != nf).any():
+        up = up[up]
+        rows.append(up[:-1])
+    return np.stack(rows)
+
+
+def _find(name: str, names: tuple[str, ...], what: str) -> int:
+    if name not in names:
+        raise ValueError(f"There is no {what} {name!r}. There are: {', '.join(names) if names else 'none'}.")
+    return names.index(name)

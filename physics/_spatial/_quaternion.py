@@ -1,0 +1,102 @@
+"""Unit quaternions, scalar first, that turn vectors of a body into vectors of its parent.
+
+The first axis counts the four components; one quaternion has the shape (4,).
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike
+
+from ...solvers._types import inexact_asarray
+from ._series import cos_sqrt, sinc_sqrt
+from ._vectors import cross3, dot3, safe_norm, unit
+
+
+def quaternion_product(a: Array, b: Array) -> Array:
+    """The rotation b, then a."""
+    return jnp.stack(
+        [
+            a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3],
+            a[0] * b[1] + a[1] * b[0] + a[2] * b[3] - a[3] * b[2],
+            a[0] * b[2] - a[1] * b[3] + a[2] * b[0] + a[3] * b[1],
+            a[0] * b[3] + a[1] * b[2] - a[2] * b[1] + a[3] * b[0],
+        ]
+    )
+
+
+def quaternion_inverse(a: Array) -> Array:
+    """The rotation back, of a unit quaternion: its conjugate."""
+    return jnp.concatenate([a[:1], -a[1:]])
+
+
+def normalized(a: Array) -> Array:
+    """a / |a|; NaN for zero."""
+    return unit(a)
+
+
+def rotate(a: Array, vector: Array) -> Array:
+    r"""The vector turned by a unit quaternion $(w, u)$: $x + 2 w\, u \times x + 2\, u \times (u \times x)$."""
+    twice = 2 * cross3(a[1:], vector)
+    return vector + a[:1] * twice + cross3(a[1:], twice)
+
+
+def rotation_matrix(a: Array) -> Array:
+    """The matrix (3, 3) of a unit quaternion; its columns are the body's axes seen from the parent."""
+    w, x, y, z = a[0], a[1], a[2], a[3]
+    return jnp.stack(
+        [
+            jnp.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]),
+            jnp.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]),
+            jnp.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]),
+        ]
+    )
+
+
+def quaternion_of_matrix(matrix: Array) -> Array:
+    """The unit quaternion, with w >= 0, of a rotation matrix; from the largest of four equivalent formulas."""
+    m = matrix
+    rows = jnp.stack(
+        [
+            jnp.stack([1 + m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]]),
+            jnp.stack([m[2, 1] - m[1, 2], 1 + m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]]),
+            jnp.stack([m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1 - m[0, 0] + m[1, 1] - m[2, 2], m[1, 2] + m[2, 1]]),
+            jnp.stack([m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1 - m[0, 0] - m[1, 1] + m[2, 2]]),
+        ]
+    )
+    largest = jnp.argmax(jnp.stack([rows[k, k] for k in range(4)]), axis=0)
+    chosen = jnp.take_along_axis(rows, jnp.broadcast_to(largest, (1, *rows.shape[1:])), axis=0)[0]
+    return unit(jnp.where(chosen[:1] < 0, -chosen, chosen))
+
+
+def quaternion_exp(rotation: Array) -> Array:
+    """The unit quaternion of a rotation vector [rad]: axis times angle; right with all derivatives at zero."""
+    quarter = dot3(rotation, rotation) / 4
+    return jnp.concatenate([cos_sqrt(quarter)[None], sinc_sqrt(quarter)[None] * rotation / 2])
+
+
+def quaternion_log(a: Array) -> Array:
+    r"""The rotation vector [rad] of a unit quaternion, of angle at most $\pi$; right with derivatives at the identity.
+
+    At a half turn the axis may point either way; the result is continuous on the side where $w \ge 0$.
+    """
+    a = jnp.where(a[:1] < 0, -a, a)
+    w, u = a[0], a[1:]
+    square = dot3(u, u)
+    near = square < 0.04 * w * w
+    ratio = jnp.where(near, square, 0) / jnp.where(near, w * w, 1)
+    series = jnp.polyval(jnp.asarray([(-1) ** k / (2 * k + 1) for k in range(12)][::-1], a.dtype), ratio)
+    length = safe_norm(jnp.where(near[None], 1, u))
+    angle = jnp.arctan2(length, jnp.where(near, 1, w))
+    factor = jnp.where(near, series / jnp.where(near, w, 1), angle / jnp.where(near, 1, length))
+    return 2 * u * factor[None]
+
+
+def about(axis: ArrayLike, angle: ArrayLike) -> Array:
+    """The unit quaternion (4,) of a turn by `angle` [rad] about `axis`, of any length but zero."""
+    axis, angle = jnp.asarray(inexact_asarray(axis)), jnp.asarray(inexact_asarray(angle))
+    return jnp.concatenate([jnp.cos(angle / 2)[None], jnp.sin(angle / 2) * unit(axis)])
+
+
+def euler(roll: ArrayLike, pitch: ArrayLike, yaw: ArrayLike) -> Array:
+    """The unit quaternion (4,) of a turn about x by `roll`, then y by `pitch`, then z by `yaw` [rad], axes at rest."""
+    first, second, third = about([1.0, 0, 0], roll), about([0.0, 1, 0], pitch), about([0.0, 0, 1], yaw)
+    return quaternion_product(third, quaternion_product(second, first))
