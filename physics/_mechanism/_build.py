@@ -91,7 +91,7 @@ def _assemble(topology: Topology, bodies: Sequence[Body], joints: list[Any], gra
     found = plan(topology)
     return Mechanism(
         inertia=_stacked([body.inertia for body in bodies], dtype),
-        position=stack_or_empty([still(b, b.position, np.zeros(3)) for b in bodies], 3, dtype),
+        position=stack_or_empty([b.position for b in bodies], 3, dtype),
         orientation=stack_or_empty([still(b, b.orientation, np.eye(4)[0]) for b in bodies], 4, dtype),
         hinge_axis=stack_or_empty([e.axis for e in kinds(HINGE)], 3, dtype),
         slide_axis=stack_or_empty([e.axis for e in kinds(SLIDE)], 3, dtype),

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._spatial import apply_inertia, dot3, matmul, twist_cross, wrench_cross
+from .._spatial import matmul
 from ._geometry import Geometry
-from ._topology import Masks, Plan
+from ._tables import apply, INERTIA, TWIST_CROSS, WRENCH_CROSS
+from ._topology import Masks
 
 
 class Moving(NamedTuple):
@@ -33,9 +34,8 @@ class Loads(NamedTuple):
 
 def moving(found: Geometry, masks: Masks, v: Array) -> Moving:
     """Twists by adding up what each degree of freedom contributes."""
-    added = found.axes * v[None]
-    twist, near = _along_paths(added, masks)
-    return Moving(twist=twist, near=near, change=twist_cross(near, found.axes))
+    twist, near = _along_paths(found.axes * v[None], masks)
+    return Moving(twist=twist, near=near, change=apply(TWIST_CROSS(near), found.axes))
 
 
 def loads(found: Geometry, masks: Masks, motion: Moving, v: Array, a: Array | None, gravity: Array) -> Loads:
@@ -43,8 +43,9 @@ def loads(found: Geometry, masks: Masks, motion: Moving, v: Array, a: Array | No
     rates = motion.change * v[None] if a is None else motion.change * v[None] + found.axes * a[None]
     rest = jnp.concatenate([jnp.zeros_like(gravity), -gravity])[:, None]
     acceleration, near = (part + rest for part in _along_paths(rates, masks))
-    momentum = apply_inertia(found.ten, motion.twist)
-    wrench = apply_inertia(found.ten, acceleration) + wrench_cross(motion.twist, momentum)
+    inertia = INERTIA(found.ten)
+    momentum = apply(inertia, motion.twist)
+    wrench = apply(inertia, acceleration) + apply(WRENCH_CROSS(motion.twist), momentum)
     return Loads(acceleration=acceleration, near=near, momentum=momentum, wrench=wrench)
 
 
@@ -54,43 +55,36 @@ def subtree_sums(masks: Masks, *parts: Array) -> Array:
     return matmul(stacked, masks.moves.astype(stacked.dtype))
 
 
-def six_dot(a: Array, b: Array) -> Array:
-    """a · b of six-vectors along the first axis."""
-    return dot3(a[:3], b[:3]) + dot3(a[3:], b[3:])
-
-
 def joint_forces(found: Geometry, masks: Masks, wrench: Array) -> Array:
     """What the joints must give so that the bodies feel `wrench` (6, nb): (nv,)."""
-    return six_dot(found.axes, subtree_sums(masks, wrench))
-
-
-def composite_momenta(found: Geometry, composite: Array) -> Array:
-    """(6, nv) the momentum of all that a unit velocity moves."""
-    return apply_inertia(composite, found.axes)
+    return jnp.sum(found.axes * subtree_sums(masks, wrench), axis=0)
 
 
 def mass_matrix(found: Geometry, masks: Masks, composite: Array, armature: Array) -> Array:
     """(nv, nv) symmetric, from the ten parameters of what each degree of freedom moves."""
-    half = matmul(composite_momenta(found, composite).T, found.axes)
+    return symmetric(masks, matmul(apply(INERTIA(composite), found.axes).T, found.axes), armature)
+
+
+def symmetric(masks: Masks, half: Array, armature: Array) -> Array:
+    """The matrix whose entries (i, j), j nearer to the world than i, are right in `half`."""
     below, above = masks.upto.astype(half.dtype), masks.before.astype(half.dtype).T
     return half * below + half.T * above + jnp.diag(armature)
 
 
 def inverse_dynamics(mechanism: Any, found: Geometry, v: Array, a: Array | None) -> Array:
     """The joints' forces (nv,) for an acceleration; with `a` None the bias."""
-    motion = moving(found, mechanism.masks, v)
-    load = loads(found, mechanism.masks, motion, v, a, mechanism.gravity)
-    tau = joint_forces(found, mechanism.masks, load.wrench)
+    masks = mechanism.masks
+    load = loads(found, masks, moving(found, masks, v), v, a, mechanism.gravity)
+    tau = joint_forces(found, masks, load.wrench)
     return tau if a is None else tau + mechanism.armature * a
 
 
 def equations(mechanism: Any, found: Geometry, v: Array) -> tuple[Array, Array]:
     """Mass matrix and bias, with one sum over subtrees."""
     masks = mechanism.masks
-    motion = moving(found, masks, v)
-    load = loads(found, masks, motion, v, None, mechanism.gravity)
+    load = loads(found, masks, moving(found, masks, v), v, None, mechanism.gravity)
     sums = subtree_sums(masks, found.ten, load.wrench)
-    return mass_matrix(found, masks, sums[:10], mechanism.armature), six_dot(found.axes, sums[10:])
+    return mass_matrix(found, masks, sums[:10], mechanism.armature), jnp.sum(found.axes * sums[10:], axis=0)
 
 
 def _along_paths(parts: Array, masks: Masks) -> tuple[Array, Array]:
@@ -98,8 +92,3 @@ def _along_paths(parts: Array, masks: Masks) -> tuple[Array, Array]:
     paths = jnp.concatenate([masks.moves, masks.before]).astype(parts.dtype)
     both = matmul(parts, paths.T)
     return both[:, : masks.moves.shape[0]], both[:, masks.moves.shape[0] :]
-
-
-def balls_of(plan: Plan) -> bool:
-    """Whether any joint turns about more than one axis at once."""
-    return plan.balls > 0

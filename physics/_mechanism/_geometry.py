@@ -1,124 +1,149 @@
 """Where everything is: frames by pointer jumping, and the six-vectors in which all else is linear.
 
-Inside, the first axis of an array counts components and the last one frames, bodies or degrees of freedom: the
-compiler makes one long loop of such arrays. All six-vectors are taken about one point for each tree, in the middle of
-its bodies, so that a robot far from the world's origin loses no digits. No result depends on that point.
+Inside, the first axes of an array count components and the last one frames, bodies or degrees of freedom: the compiler
+makes one long loop of such arrays. Positions and six-vectors of a tree are taken about the origin of its first frame,
+in the world's axes, so that a robot far from the world's origin loses no digits; nothing but `start` knows where that
+frame is. Poses are matrices (4, 4) that act on (x, y, z, 1), because their product is one loop.
 """
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._spatial import cross3, matmul, moved_ten, normalized, quaternion_product, rotate, rotation_matrix, unit
+from .._spatial import matmul, normalized, rotation_matrix, unit
+from ._tables import apply, PSEUDO_OF_TEN, SKEW, TEN_OF_PSEUDO
 from ._topology import Plan
 
 
-class Frames(NamedTuple):
-    """Frames seen from the world, positions from the origin of their tree's first frame."""
+class Fixed(NamedTuple):
+    """What follows from the parameters alone: under `vmap` and in loops it is computed once."""
 
-    turn: Array  # (4, nf)
-    unturned: Array  # (4, nf) the orientation before the frame's own turn
-    position: Array  # (3, nf)
-    start: Array  # (3, nf) the first frame's position in the world
-    anchor: Array  # (3, nf) of the frame's own turn
+    place: Array  # (4, 4, nf) the frame in its parent, before it moves
+    sine: Array  # (4, 4, hinges) a turn by q is 1 + sin q sine + (1 - cos q) versine + q advance
+    versine: Array  # (4, 4, hinges)
+    advance: Array  # (4, 4, hinges)
+    slide: Array  # (4, 4, slides) a shift by q is 1 + q slide
+    anchor: Array  # (3, balls)
+    axes: Array  # (6, nv) the twist of each degree of freedom in the frame that it is constant in
+    pseudo: Array  # (4, 4, nb) second and first moments and mass about the body's origin
 
 
 class Geometry(NamedTuple):
-    """Bodies and motion axes about the middle of each tree, in the world's axes."""
+    """Bodies and motion axes about the first frame of each tree, in the world's axes."""
 
-    turn: Array  # (4, nb)
-    position: Array  # (3, nb)
-    middle: Array  # (3, nb) in the world
+    pose: Array  # (4, 4, nb)
+    start: Array  # (3, nb) where the tree's first frame is in the world
     ten: Array  # (10, nb)
     axes: Array  # (6, nv) the twist that one unit of each velocity is
 
+    @property
+    def position(self) -> Array:
+        """(3, nb) of the bodies' origins, from the first frame."""
+        return self.pose[:3, 3]
 
-def frames(mechanism: Any, plan: Plan, q: Array) -> Frames:
-    """Compose the frames' own motions along each branch, in log2(depth) rounds."""
-    masks, dtype = mechanism.masks, q.dtype
-    identity = jnp.zeros((4, 1), dtype).at[0].set(1)
-    place = _pick(normalized(mechanism.orientation.T), masks.place, identity)
-    motion, shift, anchor = _own_motion(mechanism, plan, q)
-    position = _pick(mechanism.position.T, masks.place, jnp.zeros((3, 1), dtype))
-    position = position + rotate(place, shift + anchor - rotate(motion, anchor))
-    turn = quaternion_product(place, motion)
-    first = masks.jumps[0] == plan.nf
-    start, position = position, jnp.where(first[None], 0, position)
-    for ancestors in masks.jumps:
-        above_turn = _pick(turn, ancestors, identity)
-        above = _pick(position, ancestors, jnp.zeros((3, 1), dtype))
-        turn, position = quaternion_product(above_turn, turn), above + rotate(above_turn, position)
-    unturned = quaternion_product(_pick(turn, masks.jumps[0], identity), place)
-    return Frames(
-        turn=turn,
-        unturned=unturned,
-        position=position,
-        start=start[:, masks.root],
-        anchor=position + rotate(turn, anchor),
+
+def fixed(mechanism: Any, plan: Plan) -> Fixed:
+    """Everything that does not depend on q."""
+    masks, dtype = mechanism.masks, mechanism.rest.dtype
+    identity = jnp.eye(4, dtype=dtype)[:, :, None]
+    places = jnp.concatenate(
+        [_pose(rotation_matrix(normalized(mechanism.orientation.T)), mechanism.position.T), identity], axis=2
+    )
+    hinge, slide = unit(mechanism.hinge_axis.T), unit(mechanism.slide_axis.T)
+    at_hinge, at_ball = mechanism.anchor.T[:, : plan.hinges], mechanism.anchor.T[:, plan.hinges :]
+    turn = SKEW(hinge)
+    twice = hinge[:, None] * hinge[None, :] - jnp.eye(3, dtype=dtype)[:, :, None]  # the square of `turn`
+    pitch = jnp.concatenate([mechanism.pitch, jnp.zeros((1,), dtype)])[masks.hinge_pitch]
+    moment = -apply(turn, at_hinge)  # anchor x axis, with the other sign
+    slide_turn = places[:3, :3][:, :, masks.slide_place]
+    balls = jnp.broadcast_to(jnp.eye(3, dtype=dtype)[:, None], (3, plan.balls, 3)).reshape(3, -1)
+    ball_moments = jnp.moveaxis(SKEW(at_ball), 1, 2).reshape(3, -1)  # anchor x e_k
+    axes = jnp.concatenate(
+        [
+            jnp.concatenate([hinge, pitch[None] * hinge + moment]),
+            jnp.concatenate([jnp.zeros_like(slide), apply(slide_turn, slide)]),
+            jnp.concatenate([balls, ball_moments]),
+        ],
+        axis=1,
+    )
+    return Fixed(
+        place=places[:, :, masks.place],
+        sine=_change(turn, -apply(turn, at_hinge)),
+        versine=_change(twice, -apply(twice, at_hinge)),
+        advance=_change(jnp.zeros_like(turn), pitch[None] * hinge),
+        slide=_change(jnp.zeros((3, 3, plan.slides), dtype), slide),
+        anchor=at_ball,
+        axes=axes[:, masks.axis],
+        pseudo=matmul(jnp.asarray(PSEUDO_OF_TEN, dtype), mechanism.inertia.ten()).reshape(4, 4, -1),
     )
 
 
 def geometry(mechanism: Any, plan: Plan, q: Array) -> Geometry:
-    """Frames, and with them inertias and motion axes."""
-    masks, found = mechanism.masks, frames(mechanism, plan, q)
-    turn, position = found.turn[:, masks.end], found.position[:, masks.end]
-    # where the middle lies changes no result, so derivatives need not follow it
-    weight = masks.tree.astype(q.dtype)
-    weight = weight / jnp.maximum(jnp.sum(weight, axis=1), 1)[:, None]
-    middle = jax.lax.stop_gradient(matmul(position, weight.T))
-    of_body = middle[:, masks.end]
-    ten = moved_ten(mechanism.inertia.ten(), rotation_matrix(turn), position - of_body)
+    """Compose the frames' own motions along each branch, in log2(depth) rounds."""
+    masks, known = mechanism.masks, fixed(mechanism, plan)
+    identity = jnp.eye(4, dtype=q.dtype)[:, :, None]
+    with_world = lambda pose: jnp.concatenate([pose, identity], axis=2)
+    pose = compose(known.place, identity + _own_motion(known, mechanism, plan, q))
+    first = masks.jumps[0] == plan.nf
+    shift = jnp.zeros((4, 4, 1), bool).at[:3, 3].set(True)
+    start, pose = pose[:3, 3][:, masks.root], jnp.where(first[None, None] & shift, 0, pose)
+    for above in masks.jumps:
+        pose = compose(with_world(pose)[:, :, above], pose)
+    carrier = with_world(pose)[:, :, masks.seen_from]
+    of_body = pose[:, :, masks.end]
+    moments = compose(compose(of_body, known.pseudo), jnp.swapaxes(of_body, 0, 1))
     return Geometry(
-        turn=turn,
-        position=position - of_body,
-        middle=found.start[:, masks.end] + of_body,
-        ten=ten,
-        axes=_axes(mechanism, plan, found, middle, q.dtype),
+        pose=of_body,
+        start=start[:, masks.end],
+        ten=jnp.sum(jnp.asarray(TEN_OF_PSEUDO, q.dtype)[:, :, None] * moments.reshape(1, 16, -1), axis=1),
+        axes=_moved(carrier, known.axes),
     )
 
 
-def _own_motion(mechanism: Any, plan: Plan, q: Array) -> tuple[Array, Array, Array]:
-    """The turn (4, nf), shift (3, nf) and anchor (3, nf) of each frame by its own joint."""
-    masks, dtype = mechanism.masks, q.dtype
-    moved = q - mechanism.rest
-    angle = moved[masks.hinge_q]
-    axis = unit(mechanism.hinge_axis.T)
-    turns = [jnp.concatenate([jnp.cos(angle / 2)[None], jnp.sin(angle / 2)[None] * axis])] if plan.hinges else []
-    if plan.balls:
-        turns.append(normalized(q[masks.ball_q].T))
-    turns.append(jnp.zeros((4, 1), dtype).at[0].set(1))
-    motion = jnp.concatenate(turns, axis=1)[:, masks.motion]
-    anchor = _pick(mechanism.anchor.T, masks.motion, jnp.zeros((3, 1), dtype))
-    shift = jnp.zeros((3, plan.nf), dtype)
+def compose(a: Array, b: Array) -> Array:
+    """The products (i, k, n) of matrices (i, j, n) and (j, k, n)."""
+    return jnp.sum(a[:, :, None] * b[None], axis=1)
+
+
+def moved_ten(pose: Array, ten: Array) -> Array:
+    """Ten parameters (10, n) of a frame, seen from where its pose (4, 4, n) is given."""
+    pseudo = matmul(jnp.asarray(PSEUDO_OF_TEN, ten.dtype), ten).reshape(4, 4, -1)
+    moments = compose(compose(pose, pseudo), jnp.swapaxes(pose, 0, 1)).reshape(16, -1)
+    return matmul(jnp.asarray(TEN_OF_PSEUDO, ten.dtype), moments)
+
+
+def _own_motion(known: Fixed, mechanism: Any, plan: Plan, q: Array) -> Array:
+    """What each frame's own joint adds to the unit matrix, (4, 4, nf)."""
+    masks, moved, parts = mechanism.masks, q - mechanism.rest, []
+    if plan.hinges:
+        angle = moved[masks.hinge_q][None, None]
+        # 1 - cos with all its digits
+        turned = jnp.sin(angle) * known.sine + 2 * jnp.sin(angle / 2) ** 2 * known.versine
+        parts.append(turned + angle * known.advance if plan.screws else turned)
     if plan.slides:
-        shift = matmul(unit(mechanism.slide_axis.T) * moved[masks.slide_q][None], masks.slid.astype(dtype))
-    if plan.screws:
-        advance = (_pitches(mechanism, dtype)[masks.hinge_pitch] * angle)[None] * axis
-        shift = shift + _pick(advance, masks.motion, jnp.zeros((3, plan.balls + 1), dtype))
-    return motion, shift, anchor
+        parts.append(moved[masks.slide_q][None, None] * known.slide)
+    if plan.balls:
+        turn = rotation_matrix(normalized(q[masks.ball_q].T)) - jnp.eye(3, dtype=q.dtype)[:, :, None]
+        parts.append(_change(turn, -apply(turn, known.anchor)))
+    if not parts:
+        return jnp.zeros((4, 4, plan.nf), q.dtype)
+    each = jnp.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+    return matmul(each.reshape(16, -1), masks.motion.astype(q.dtype)).reshape(4, 4, -1)
 
 
-def _axes(mechanism: Any, plan: Plan, found: Frames, middle: Array, dtype: Any) -> Array:
-    """The twist of each degree of freedom, (6, nv)."""
-    masks = mechanism.masks
-    own = jnp.concatenate(
-        [unit(mechanism.slide_axis.T), unit(mechanism.hinge_axis.T), jnp.eye(3, dtype=dtype)], axis=1
-    )[:, masks.dof_axis]
-    turn = jnp.where(masks.dof_turned[None], found.turn[:, masks.dof_frame], found.unturned[:, masks.dof_frame])
-    direction = rotate(turn, own)
-    arm = (found.anchor - middle)[:, masks.dof_frame]
-    angular = jnp.where(masks.turns[None], direction, 0)
-    along = _pitches(mechanism, dtype)[masks.pitch][None]
-    return jnp.concatenate([angular, cross3(arm, angular) + along * direction])
+def _moved(pose: Array, twist: Array) -> Array:
+    """Twists (6, n) of a frame, seen from where its pose (4, 4, n) is given."""
+    turned = jnp.sum(pose[None, :3, :3] * twist.reshape(2, 1, 3, -1), axis=2)
+    moment = apply(SKEW(pose[:3, 3]), turned[0])
+    return jnp.concatenate([turned[0], turned[1] + moment])
 
 
-def _pitches(mechanism: Any, dtype: Any) -> Array:
-    """Of the screws, of hinges (0), of slides (1)."""
-    return jnp.concatenate([mechanism.pitch, jnp.asarray([0, 1], dtype)])
+def _pose(turn: Array, position: Array) -> Array:
+    return _change(turn, position) + jnp.zeros((4, 4, 1), turn.dtype).at[3, 3].set(1)
 
 
-def _pick(values: Array, index: Array, otherwise: Array) -> Array:
-    """Columns of `values`, or of `otherwise` where the index goes beyond them."""
-    return jnp.concatenate([values, otherwise], axis=1)[:, index]
+def _change(turn: Array, shift: Array) -> Array:
+    """(4, 4, n) with a last row of zeros."""
+    upper = jnp.concatenate([turn, shift[:, None]], axis=1)
+    return jnp.concatenate([upper, jnp.zeros_like(upper[:1])])

@@ -8,12 +8,21 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ...solvers import parameter
-from .._spatial import AbstractInertia, apply_inertia, cross3, matmul, moved_ten, Pose, rotate, rotation_matrix
+from .._spatial import (
+    AbstractInertia,
+    apply_inertia,
+    cross3,
+    matmul,
+    Pose,
+    quaternion_of_matrix,
+    twist_cross,
+    wrench_cross,
+)
 from .._state import Motion
 from . import _dynamics, _rules
 from ._configuration import difference, rate, retract, tangent
 from ._derivatives import inverse_dynamics_slopes, Slopes
-from ._geometry import Geometry, geometry
+from ._geometry import Geometry, geometry, moved_ten
 from ._sizes import check_size
 from ._topology import Masks, Plan, plan, Topology
 
@@ -101,7 +110,8 @@ class Mechanism(eqx.Module):
     def poses(self, q: Array) -> Pose:
         """Where the bodies are: positions (nb, 3) [m] of their frames and orientations (nb, 4), seen from the world."""
         found = self._geometry(q)
-        return Pose((found.position + found.middle).T, found.turn.T)
+        turn = quaternion_of_matrix(found.pose[:3, :3])
+        return Pose((found.position + found.start).T, turn.T)
 
     def twists(self, q: Array, v: Array) -> Array:
         """(nb, 6) angular velocity of each body and velocity of its frame's origin, along the world's axes."""
@@ -125,8 +135,8 @@ class Mechanism(eqx.Module):
         found = self._geometry(q, v=v)
         jacobian, arm, moved = self._jacobian(found, body, point)
         after = matmul(found.axes * v[None], self.masks.upto.astype(v.dtype).T)
-        carrier = jnp.where(self.masks.dof_turned[None], after, _dynamics.moving(found, self.masks, v).near)
-        rates = jnp.where(moved[None], _dynamics.twist_cross(carrier, found.axes), 0)
+        carrier = jnp.where(self.masks.carried[None], after, _dynamics.moving(found, self.masks, v).near)
+        rates = jnp.where(moved[None], twist_cross(carrier, found.axes), 0)
         velocity = matmul(jacobian[3:], v)[:, None]
         linear = rates[3:] + cross3(rates[:3], arm) + cross3(jacobian[:3], velocity)
         return jnp.concatenate([rates[:3], linear])
@@ -173,12 +183,10 @@ class Mechanism(eqx.Module):
         motion = _dynamics.moving(found, self.masks, v)
         load = _dynamics.loads(found, self.masks, motion, v, a, self.gravity)
 
-        turn = rotation_matrix(found.turn)
-
         def of_unit(unit: Array) -> Array:
-            ten = moved_ten(jnp.broadcast_to(unit[:, None], found.ten.shape), turn, found.position)
+            ten = moved_ten(found.pose, jnp.broadcast_to(unit[:, None], found.ten.shape))
             momentum = apply_inertia(ten, motion.twist)
-            wrench = apply_inertia(ten, load.acceleration) + _dynamics.wrench_cross(motion.twist, momentum)
+            wrench = apply_inertia(ten, load.acceleration) + wrench_cross(motion.twist, momentum)
             return matmul(found.axes.T, wrench) * self.masks.moves.astype(v.dtype).T
 
         each = jax.vmap(of_unit, out_axes=2)(jnp.eye(10, dtype=v.dtype))
@@ -195,7 +203,7 @@ class Mechanism(eqx.Module):
     def potential_energy(self, q: Array) -> Array:
         """Of gravity, zero with the centers of mass at the world's origin, and of the joints' springs [J]."""
         found = self._geometry(q)
-        moments = found.ten[1:4] + found.ten[:1] * found.middle
+        moments = found.ten[1:4] + found.ten[:1] * found.start
         stretch = difference(self._plan, self.masks, q, self.springref)
         return jnp.sum(self.stiffness * stretch * stretch) / 2 - jnp.sum(self.gravity[:, None] * moments)
 
@@ -206,14 +214,14 @@ class Mechanism(eqx.Module):
     def center_of_mass(self, q: Array) -> Array:
         """(3,) of all bodies, in the world [m]."""
         found = self._geometry(q)
-        return jnp.sum(found.ten[1:4] + found.ten[:1] * found.middle, axis=1) / jnp.sum(found.ten[0])
+        return jnp.sum(found.ten[1:4] + found.ten[:1] * found.start, axis=1) / jnp.sum(found.ten[0])
 
     def momentum(self, q: Array, v: Array) -> Momentum:
         """Linear momentum, and angular momentum about the common center of mass."""
         found = self._geometry(q, v=v)
         each = apply_inertia(found.ten, _dynamics.moving(found, self.masks, v).twist)
         linear = jnp.sum(each[3:], axis=1)
-        arm = found.middle - self.center_of_mass(q)[:, None]
+        arm = found.start - self.center_of_mass(q)[:, None]
         return Momentum(linear=linear, angular=jnp.sum(each[:3] + cross3(arm, each[3:]), axis=1))
 
     # inside
@@ -231,10 +239,10 @@ class Mechanism(eqx.Module):
             check_size(self.topology, name, value)
 
     def _jacobian(self, found: Geometry, body: str | int, point: Any) -> tuple[Array, Array, Array]:
-        """The Jacobian, the point (3, 1) from the middle of its tree, and which velocities move it (nv,)."""
+        """The Jacobian, the point (3, 1) from the first frame of its tree, and which velocities move it (nv,)."""
         k = self.topology.body(body) if isinstance(body, str) else body
         point = jnp.asarray(point, found.axes.dtype)
-        arm = (found.position[:, k] + rotate(found.turn[:, k], point))[:, None]
+        arm = matmul(found.pose[:3, :, k], jnp.append(point, jnp.ones_like(point, shape=())))[:, None]
         moved = self.masks.moves[k]
         axes = jnp.where(moved[None], found.axes, 0)
         return jnp.concatenate([axes[:3], axes[3:] + cross3(axes[:3], arm)]), arm, moved

@@ -1,8 +1,7 @@
 r"""Inverse and forward dynamics as functions with their own derivatives.
 
-Forward dynamics is differentiated through inverse dynamics. Where $M a + h = \tau$,
-$\delta a = M^{-1} (\delta\tau - \mathrm{ID}_q \delta q - \mathrm{ID}_v \delta v - \mathrm{ID}_\theta \delta\theta)$ at the
-acceleration found, so that nothing differentiates a factorization.
+Forward dynamics is differentiated through inverse dynamics, so that nothing differentiates a factorization:
+$\delta a = M^{-1} (\delta\tau - \mathrm{ID}_q \delta q - \mathrm{ID}_v \delta v - \mathrm{ID}_\theta \delta\theta)$.
 Source: J. Carpentier, N. Mansard, Analytical derivatives of rigid body dynamics algorithms, RSS 2018.
 """
 
@@ -12,6 +11,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array
 
+from .._spatial import matmul
 from . import _dynamics
 from ._configuration import tangent
 from ._derivatives import inverse_dynamics_slopes
@@ -55,7 +55,7 @@ def _forward_dynamics_jvp(primals, tangents):
     if d_tau is not None:
         push = push + d_tau
     if d_added is not None:
-        push = push - (d_added * a if added.ndim == 1 else _dynamics.matmul(d_added, a))
+        push = push - (d_added * a if added.ndim == 1 else matmul(d_added, a))
     return a, solve(push)
 
 
@@ -68,11 +68,11 @@ def _change_of_forces(
     if any(x is not None for x in (dq, dv, da)):
         slopes = inverse_dynamics_slopes(mechanism, sizes, found, v, a)
         if dq is not None:
-            change = change + _dynamics.matmul(slopes.q, tangent(sizes, mechanism.masks, q, dq))
+            change = change + matmul(slopes.q, tangent(sizes, mechanism.masks, q, dq))
         if dv is not None:
-            change = change + _dynamics.matmul(slopes.v, dv)
+            change = change + matmul(slopes.v, dv)
         if da is not None:
-            change = change + _dynamics.matmul(slopes.a, da)
+            change = change + matmul(slopes.a, da)
     if any(x is not None for x in jax.tree.leaves(d_mechanism)):
         again = lambda m: _dynamics.inverse_dynamics(m, geometry(m, sizes, q), v, a)
         change = change + eqx.filter_jvp(again, (mechanism,), (d_mechanism,))[1]

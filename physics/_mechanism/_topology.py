@@ -84,21 +84,18 @@ class Masks(eqx.Module):
     """
 
     place: Array  # (frames) the body that the frame begins, or none
-    jumps: Array  # (rounds, frames) ancestors 1, 2, 4, ... generations up
+    jumps: Array  # (rounds, frames) ancestors 1, 2, 4, ... generations up, or none
     root: Array  # (frames) the first ancestor
-    motion: Array  # (frames) its turn among hinges, balls, none
-    slid: Array  # (slides, frames) the frame that a slide shifts
+    motion: Array  # (hinges, slides, balls; frames) whether the element moves the frame
     end: Array  # (bodies) the frame that carries the body
-    tree: Array  # (frames, bodies) the bodies of the frame's tree
     moves: Array  # (bodies, nv) whether a degree of freedom moves a body
     before: Array  # (nv, nv) whether the column's joint lies nearer to the world on the row's path
     upto: Array  # (nv, nv) the same, or the same turn
-    dof_axis: Array  # (nv) its axis among slides, hinges, the three of a ball
-    dof_frame: Array  # (nv) the frame
-    dof_turned: Array  # (nv) whether the axis is carried along by the frame's own turn
-    turns: Array  # (nv)
-    pitch: Array  # (nv) shift per unit: among the pitches of screws, 0, 1
-    hinge_pitch: Array  # (hinges) the same for hinges
+    axis: Array  # (nv) its axis among those of hinges, slides, balls (three each)
+    seen_from: Array  # (nv) the frame in whose axes that axis is constant, or none
+    carried: Array  # (nv) whether it is turned by the joint itself
+    slide_place: Array  # (slides) the body that the slide's frame begins, or none
+    hinge_pitch: Array  # (hinges) among the pitches of screws, or none
     limited: Array  # (limits) the velocities whose coordinate has limits
     slide_q: Array
     hinge_q: Array
@@ -149,33 +146,18 @@ def plan(topology: Topology) -> Plan:
         ancestors[f, f] = True
         if p >= 0:
             ancestors[f] |= ancestors[p]
-    counts = {kind: frames.counts[kind] for kind in (SLIDE, HINGE, BALL)}
+    counts = frames.counts
     dof_frame = np.array([d.frame for d in dofs], dtype=np.int32)
     group = np.array([d.group for d in dofs], dtype=np.int32)
     end = np.array(frames.end, dtype=np.int32)
     upto = ancestors[np.ix_(dof_frame, dof_frame)] & (group[None, :] <= group[:, None])
     before = upto & (group[None, :] != group[:, None])
-    root = np.array([int(np.argmax(ancestors[f])) for f in range(nf)], dtype=np.int32)
-    axis_start = {SLIDE: 0, HINGE: counts[SLIDE], BALL: counts[SLIDE] + counts[HINGE]}
-    dof_axis = [axis_start[d.kind] + (d.part if d.kind == BALL else d.element) for d in dofs]
+    start = {HINGE: 0, SLIDE: counts[HINGE], BALL: counts[HINGE] + counts[SLIDE]}
+    motion = np.zeros((sum(counts.values()), nf), dtype=bool)
+    for d in dofs:
+        motion[start[d.kind] + d.element, d.frame] = True
     screws = sum(frames.screw)
     screw_index = np.cumsum(frames.screw) - 1
-    pitch = [
-        screws + 1
-        if d.kind == SLIDE
-        else screw_index[d.element]
-        if d.kind == HINGE and frames.screw[d.element]
-        else screws
-        for d in dofs
-    ]
-    motion = [
-        counts[HINGE] + counts[BALL] if turn is None else turn[1] + (counts[HINGE] if turn[0] == BALL else 0)
-        for turn in frames.turn
-    ]
-    slid = np.zeros((counts[SLIDE], nf), dtype=bool)
-    for d in dofs:
-        if d.kind == SLIDE:
-            slid[d.element, d.frame] = True
     q_of_v, v_of_q = np.full(nv, nq, np.int32), np.full(nq, nv, np.int32)
     q_pick, v_pick = np.arange(nq, dtype=np.int32), np.arange(nv, dtype=np.int32)
     for k, d in enumerate(dofs):
@@ -184,25 +166,25 @@ def plan(topology: Topology) -> Plan:
         else:
             q_of_v[k] = frames.q_index[d.kind][d.element]
             v_of_q[q_of_v[k]] = k
-    for b, start in enumerate(frames.q_index[BALL]):
-        q_pick[start : start + 4] = nq + 4 * b + np.arange(4)
+    for b, first in enumerate(frames.q_index[BALL]):
+        q_pick[first : first + 4] = nq + 4 * b + np.arange(4)
     ball_v = [[k for k, d in enumerate(dofs) if d.kind == BALL and d.element == b] for b in range(counts[BALL])]
     masks: dict[str, Any] = dict(
         place=frames.place,
         jumps=_jumps(frames.parent),
-        root=root,
+        root=[int(np.argmax(ancestors[f])) for f in range(nf)],
         motion=motion,
-        slid=slid,
         end=end,
-        tree=root[:, None] == root[end][None, :],
         moves=ancestors[np.ix_(end, dof_frame)],
         before=before,
         upto=upto,
-        dof_axis=dof_axis,
-        dof_frame=dof_frame,
-        dof_turned=[d.kind == BALL for d in dofs],
-        turns=[d.kind != SLIDE for d in dofs],
-        pitch=pitch,
+        axis=[start[d.kind] + (3 * d.element + d.part if d.kind == BALL else d.element) for d in dofs],
+        seen_from=[
+            np.where(frames.parent[d.frame] < 0, nf, frames.parent[d.frame]) if d.kind == SLIDE else d.frame
+            for d in dofs
+        ],
+        carried=np.array([d.kind == BALL for d in dofs], dtype=bool),
+        slide_place=[frames.place[d.frame] for d in dofs if d.kind == SLIDE],
         hinge_pitch=[screw_index[h] if screw else screws for h, screw in enumerate(frames.screw)],
         limited=frames.limited,
         slide_q=frames.q_index[SLIDE],
@@ -216,8 +198,6 @@ def plan(topology: Topology) -> Plan:
     )
     as_mask = lambda x: np.asarray(x) if np.asarray(x).dtype == bool else np.asarray(x, dtype=np.int32)
     masks = {name: as_mask(value) for name, value in masks.items()}
-    masks["turns"] = masks["turns"].astype(bool)
-    masks["dof_turned"] = masks["dof_turned"].astype(bool)
     masks["ball_q"] = masks["ball_q"].reshape(-1, 4)
     masks["ball_v"] = masks["ball_v"].reshape(-1, 3)
     return Plan(

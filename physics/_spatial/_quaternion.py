@@ -3,6 +3,8 @@
 The first axis counts the four components; one quaternion has the shape (4,).
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
@@ -90,7 +92,7 @@ def quaternion_log(a: Array) -> Array:
     return 2 * u * factor[None]
 
 
-def about(axis: ArrayLike, angle: ArrayLike) -> Array:
+def about(axis: Any, angle: Any) -> Array:
     """The unit quaternion (4,) of a turn by `angle` [rad] about `axis`, of any length but zero."""
     axis, angle = jnp.asarray(inexact_asarray(axis)), jnp.asarray(inexact_asarray(angle))
     return jnp.concatenate([jnp.cos(angle / 2)[None], jnp.sin(angle / 2) * unit(axis)])
