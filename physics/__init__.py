@@ -1,5 +1,13 @@
 """kinax.physics: mechanics and ready-made systems."""
 
+from ._files import (
+    Keyframe as Keyframe,
+    Model as Model,
+    read_mjcf as read_mjcf,
+    read_urdf as read_urdf,
+    urdf_shapes as urdf_shapes,
+    write_mjcf as write_mjcf,
+)
 from ._fitzhugh_nagumo import FitzHughNagumo as FitzHughNagumo
 from ._forces import AbstractForce as AbstractForce
 from ._gravity import Kepler as Kepler, NBody as NBody
@@ -54,4 +62,12 @@ from ._spatial import (
     wrench_cross as wrench_cross,
 )
 from ._state import Motion as Motion, Phase as Phase
+from ._stepping import (
+    ImplicitFast as ImplicitFast,
+    Multibody as Multibody,
+    MuntheKaas as MuntheKaas,
+    RungeKutta4 as RungeKutta4,
+    SemiImplicitEuler as SemiImplicitEuler,
+    Variational as Variational,
+)
 from ._van_der_pol import ScaledVanDerPol as ScaledVanDerPol, VanDerPol as VanDerPol

@@ -1,6 +1,13 @@
 """Trees of rigid bodies."""
 
 from ._build import Body as Body, mechanism as mechanism
+from ._configuration import (
+    chart_rate as chart_rate,
+    chart_velocity as chart_velocity,
+    rate as rate,
+    retract as retract,
+    tangent as tangent,
+)
 from ._derivatives import Slopes as Slopes
 from ._joint import (
     AbstractJoint as AbstractJoint,
@@ -16,5 +23,6 @@ from ._joint import (
     Universal as Universal,
 )
 from ._mechanism import Mechanism as Mechanism, Momentum as Momentum
+from ._solve import factorized as factorized
 from ._state import JointState as JointState
 from ._topology import JointPlace as JointPlace, Masks as Masks, plan as plan, Topology as Topology

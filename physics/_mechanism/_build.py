@@ -154,7 +154,7 @@ def _elements(body: Body, joint: Any) -> tuple[Any, ...]:
     return elements
 
 
-def _limits(passive: Passive, elements: tuple[Any, ...], whose: str) -> tuple[np.ndarray, Any]:
+def _limits(passive: Passive, elements: tuple[Any, ...], whose: str) -> tuple[Any, Any]:
     nv = sum(3 if e.kind == BALL else 1 for e in elements)
     if passive.limits is None:
         return np.zeros(0), np.zeros(0)
@@ -206,8 +206,7 @@ def _refuse_massless(made: Mechanism) -> None:
     """A joint that moves no inertia has no equation of motion."""
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(made)) or made.topology.nv == 0:
         return
-    away = made.retract(made.rest, jnp.linspace(0.2, 0.5, made.topology.nv, dtype=made.rest.dtype))
-    matrix = np.asarray(made.mass_matrix(away))
+    matrix = np.asarray(_mass_matrix_away(made))
     diagonal = np.diag(matrix)
     worst = int(np.argmin(diagonal))
     if diagonal[worst] > 0:
@@ -220,6 +219,13 @@ def _refuse_massless(made: Mechanism) -> None:
         f"The mass matrix is singular: joint {made.topology.owner_of_v(worst)!r} moves no mass, or only a point on its "
         "axis. Give the bodies that it moves an inertia, or the joint an armature."
     )
+
+
+@eqx.filter_jit
+def _mass_matrix_away(made: Mechanism) -> Array:
+    """Away from rest, where joints may lie on one line."""
+    away = made.retract(made.rest, jnp.linspace(0.2, 0.5, made.topology.nv, dtype=made.rest.dtype))
+    return made.mass_matrix(away)
 
 
 def _refuse_clashes(names: list[str], what: str) -> None:
@@ -253,7 +259,7 @@ def _refuse_other_than_unit(quaternion: Array, what: str) -> None:
 
 
 def _full(value: Any, size: int, what: str) -> Any:
-    shape = jnp.shape(value)
-    if shape not in ((), (size,)):
-        raise ValueError(f"The {what} has shape {shape}, expected () or ({size},).")
-    return jnp.broadcast_to(jnp.asarray(value, jnp.result_type(float)), (size,))
+    value = jnp.asarray(value, jnp.result_type(float))
+    if value.shape not in ((), (size,)):
+        raise ValueError(f"The {what} has shape {value.shape}, expected () or ({size},).")
+    return jnp.broadcast_to(value, (size,))

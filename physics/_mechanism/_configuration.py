@@ -13,6 +13,7 @@ from .._spatial import (
     quaternion_inverse,
     quaternion_log,
     quaternion_product,
+    right_jacobian,
 )
 from ._topology import Masks, Plan
 
@@ -63,6 +64,14 @@ def chart_rate(plan: Plan, masks: Masks, u: Array, v: Array) -> Array:
         return v
     turned = inverse_right_jacobian(u[masks.ball_v].T, v[masks.ball_v].T)
     return jnp.concatenate([v, turned.T.reshape(-1)])[masks.v_pick]
+
+
+def chart_velocity(plan: Plan, masks: Masks, u: Array, du: Array) -> Array:
+    r"""The velocity of $q_0 \oplus u(t)$ if u changes by `du`: the inverse of `chart_rate`."""
+    if plan.balls == 0:
+        return du
+    turned = right_jacobian(u[masks.ball_v].T, du[masks.ball_v].T)
+    return jnp.concatenate([du, turned.T.reshape(-1)])[masks.v_pick]
 
 
 def _padded(x: Array) -> Array:

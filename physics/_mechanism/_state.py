@@ -8,4 +8,4 @@ class JointState(NamedTuple):
 
     q: Any
     v: Any
-    act: Any = ()
+    act: Any = None

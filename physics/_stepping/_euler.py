@@ -1,0 +1,59 @@
+"""The two steps that robots are mostly simulated with."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ...solvers import AbstractSimulator, parameter, TimeState
+from .._mechanism import JointState
+from ._multibody import Multibody
+
+
+class SemiImplicitEuler(AbstractSimulator[TimeState]):
+    r"""$(M + \Delta t\, D)\, a = \tau - h$, $v' = v + \Delta t\, a$, $q' = q \oplus \Delta t\, v'$: MuJoCo's Euler.
+
+    $D$ is the joints' damping, so that stiff dampers do no harm; first order in time, without drift of the energy for
+    small steps. The state is `TimeState(t, JointState(q, v, act))`.
+    """
+
+    multibody: Multibody
+    dt: Any = parameter()
+
+    def __call__(self, state: TimeState) -> TimeState:
+        """The state at `t + dt`."""
+        t, y = state.t, state.y
+        mechanism = self.multibody.mechanism
+        a = mechanism.forward_dynamics(y.q, y.v, self.multibody.force(t, y), self.dt * mechanism.damping)
+        return _advanced(self.multibody, state, a, self.dt)
+
+
+class ImplicitFast(AbstractSimulator[TimeState]):
+    r"""$(M - \Delta t\, \bar F)\, a = \tau - h$, then as `SemiImplicitEuler`: MuJoCo's implicitfast.
+
+    $\bar F$ is the symmetric part of $\partial \tau / \partial v$, of all forces but the Coriolis forces: stable with
+    stiff dampers and velocity feedback of any kind.
+    """
+
+    multibody: Multibody
+    dt: Any = parameter()
+
+    def __call__(self, state: TimeState) -> TimeState:
+        """The state at `t + dt`."""
+        t, y = state.t, state.y
+        mechanism, forces = self.multibody.mechanism, self.multibody.forces
+        added = self.dt * mechanism.damping
+        if forces:
+            act = lambda v: sum(force(mechanism, t, JointState(y.q, v, y.act)) for force in forces)
+            slope = jax.jacfwd(act)(y.v)
+            added = jnp.diag(added) - self.dt * (slope + slope.T) / 2
+        a = mechanism.forward_dynamics(y.q, y.v, self.multibody.force(t, y), added)
+        return _advanced(self.multibody, state, a, self.dt)
+
+
+def _advanced(multibody: Multibody, state: TimeState, a: Array, dt: Array) -> TimeState:
+    y, acting = state.y, multibody.actuators
+    v = y.v + dt * a
+    act = None if acting is None else acting.advance(y.act, acting.rate(state.t, y), dt)
+    return TimeState(t=state.t + dt, y=JointState(q=multibody.mechanism.retract(y.q, dt * v), v=v, act=act))
