@@ -9,7 +9,32 @@ from ._files import (
     write_mjcf as write_mjcf,
 )
 from ._fitzhugh_nagumo import FitzHughNagumo as FitzHughNagumo
-from ._forces import AbstractForce as AbstractForce
+from ._forces import (
+    AbstractActivation as AbstractActivation,
+    AbstractActuator as AbstractActuator,
+    AbstractForce as AbstractForce,
+    Actuators as Actuators,
+    actuators as actuators,
+    Affine as Affine,
+    Clamp as Clamp,
+    DryFriction as DryFriction,
+    ExactFilter as ExactFilter,
+    Filter as Filter,
+    FixedTendon as FixedTendon,
+    GravityCompensation as GravityCompensation,
+    inertia_box_drag as inertia_box_drag,
+    InertiaBoxDrag as InertiaBoxDrag,
+    Integrator as Integrator,
+    Law as Law,
+    Motor as Motor,
+    PD as PD,
+    PointSpring as PointSpring,
+    PositionServo as PositionServo,
+    Residual as Residual,
+    SoftLimits as SoftLimits,
+    VelocityServo as VelocityServo,
+    Wrench as Wrench,
+)
 from ._gravity import Kepler as Kepler, NBody as NBody
 from ._hamiltonian import Hamiltonian as Hamiltonian
 from ._lagrangian import Lagrangian as Lagrangian
@@ -36,6 +61,18 @@ from ._mechanism import (
 )
 from ._pendulum import DoublePendulum as DoublePendulum, Pendulum as Pendulum
 from ._robertson import Robertson as Robertson
+from ._shapes import (
+    AbstractShape as AbstractShape,
+    AbstractSolid as AbstractSolid,
+    Box as Box,
+    Capsule as Capsule,
+    Cylinder as Cylinder,
+    Ellipsoid as Ellipsoid,
+    inertia_of as inertia_of,
+    Mesh as Mesh,
+    Plane as Plane,
+    Sphere as Sphere,
+)
 from ._spatial import (
     about as about,
     AbstractInertia as AbstractInertia,
@@ -71,3 +108,4 @@ from ._stepping import (
     Variational as Variational,
 )
 from ._van_der_pol import ScaledVanDerPol as ScaledVanDerPol, VanDerPol as VanDerPol
+from ._view import Film as Film, plot_energy as plot_energy, plot_phase as plot_phase, view as view

@@ -29,20 +29,20 @@ class Body(eqx.Module):
 
     name: str = eqx.field(static=True)
     parent: str = eqx.field(default="world", static=True)
-    joint: Any = Fixed()
+    joint: Any = eqx.field(default_factory=Fixed)
     position: Any = parameter(default=(0.0, 0.0, 0.0))
     orientation: Any = parameter(default=(1.0, 0.0, 0.0, 0.0))
-    inertia: Inertia = Inertia(0.0)
+    inertia: Inertia = eqx.field(default_factory=lambda: Inertia(0.0))
     shapes: tuple[Any, ...] = ()
 
     @property
-    def joints(self) -> tuple[AbstractJoint, ...]:
+    def joints(self) -> tuple[Any, ...]:
         """All joints, the one next to the parent first."""
         return tuple(self.joint) if isinstance(self.joint, tuple | list) else (self.joint,)
 
 
-def mechanism(*bodies: Body, gravity: Any = (0.0, 0.0, -9.81)) -> Mechanism:
-    r"""A `Mechanism` of `bodies`, in any order, under `gravity` [m/s²].
+def mechanism(*bodies: Body, gravity: Any = (0.0, 0.0, -9.81), world: tuple[Any, ...] = ()) -> Mechanism:
+    r"""A `Mechanism` of `bodies`, in any order, under `gravity` [m/s²]; `world` are shapes that do not move.
 
         pendulum = mechanism(
             Body("rod", joint=Hinge(axis=[0, 1, 0]), inertia=Inertia(1.0, center=[0, 0, -0.5], moments=[.08, .08, 0]))
@@ -56,10 +56,10 @@ def mechanism(*bodies: Body, gravity: Any = (0.0, 0.0, -9.81)) -> Mechanism:
     index = {body.name: k for k, body in enumerate(bodies)}
     places, joints = [], []
     for k, body in enumerate(bodies):
-        for joint in body.joints:
+        for number, joint in enumerate(body.joints, start=1):
             elements = _elements(body, joint)
             if elements:
-                name = joint.name or (body.name if len(body.joints) == 1 else f"{body.name}_{len(places)}")
+                name = joint.name or (body.name if len(body.joints) == 1 else f"{body.name}_{number}")
                 kinds = tuple(element.kind for element in elements)
                 places.append(
                     JointPlace(
@@ -75,12 +75,15 @@ def mechanism(*bodies: Body, gravity: Any = (0.0, 0.0, -9.81)) -> Mechanism:
     topology = Topology(
         names=tuple(index), parents=tuple(index.get(body.parent, WORLD) for body in bodies), joints=tuple(places)
     )
-    made = _assemble(topology, bodies, joints, gravity)
+    shapes = {body.name: tuple(body.shapes) for body in bodies if body.shapes}
+    made = _assemble(topology, bodies, joints, gravity, shapes | ({"world": tuple(world)} if world else {}))
     _refuse_massless(made)
     return made
 
 
-def _assemble(topology: Topology, bodies: Sequence[Body], joints: list[Any], gravity: Any) -> Mechanism:
+def _assemble(
+    topology: Topology, bodies: Sequence[Body], joints: list[Any], gravity: Any, shapes: dict[str, tuple[Any, ...]]
+) -> Mechanism:
     dtype = jnp.result_type(float)
     kinds = lambda kind: [e for _, _, elements in joints for e in elements if e.kind == kind]
     turns = kinds(HINGE) + kinds(BALL)
@@ -108,6 +111,7 @@ def _assemble(topology: Topology, bodies: Sequence[Body], joints: list[Any], gra
         lower=column("lower", 0),
         upper=column("upper", 0),
         gravity=_vector(gravity, 3, "gravity"),
+        shapes=shapes,
         masks=found.arrays(),
         topology=topology,
     )

@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import parameter
+from ...solvers._types import AbstractVar
 
 SLIDE, HINGE, BALL = "slide", "hinge", "ball"
 
@@ -44,8 +45,8 @@ class Passive(eqx.Module):
 class AbstractJoint(eqx.Module):
     """A connection of a body with its parent (or with what the body's previous joint moves), in the body's axes."""
 
-    name: eqx.AbstractVar[str | None]
-    passive: eqx.AbstractVar[Passive]
+    name: AbstractVar[str | None]
+    passive: AbstractVar[Passive]
 
     @abc.abstractmethod
     def elements(self) -> tuple[Element, ...]:
@@ -61,7 +62,7 @@ class Hinge(AbstractJoint):
 
     axis: Any = parameter(default=(0.0, 0.0, 1.0))
     anchor: Any = parameter(default=(0.0, 0.0, 0.0))
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
     reference: Any = parameter(default=0.0)
 
@@ -76,7 +77,7 @@ class Slide(AbstractJoint):
     """A shift by the coordinate [m] along `axis`, in the body's frame."""
 
     axis: Any = parameter(default=(0.0, 0.0, 1.0))
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
     reference: Any = parameter(default=0.0)
 
@@ -93,7 +94,7 @@ class Screw(AbstractJoint):
     axis: Any = parameter(default=(0.0, 0.0, 1.0))
     pitch: Any = parameter(default=0.0)
     anchor: Any = parameter(default=(0.0, 0.0, 0.0))
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:
@@ -109,7 +110,7 @@ class Universal(AbstractJoint):
     first: Any = parameter(default=(1.0, 0.0, 0.0))
     second: Any = parameter(default=(0.0, 1.0, 0.0))
     anchor: Any = parameter(default=(0.0, 0.0, 0.0))
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:
@@ -124,7 +125,7 @@ class Planar(AbstractJoint):
 
     first: Any = parameter(default=(1.0, 0.0, 0.0))
     second: Any = parameter(default=(0.0, 1.0, 0.0))
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:
@@ -143,7 +144,7 @@ class Ball(AbstractJoint):
     """Any rotation about `anchor` [m]: the coordinates are a unit quaternion, the velocity is that in the body."""
 
     anchor: Any = parameter(default=(0.0, 0.0, 0.0))
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:
@@ -160,7 +161,7 @@ class Free(AbstractJoint):
     world's axes [m/s], and the angular velocity along the body's [rad/s], as in MuJoCo.
     """
 
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:
@@ -174,7 +175,7 @@ class Free(AbstractJoint):
 class Fixed(AbstractJoint):
     """No motion at all: the same as no joint."""
 
-    passive: Passive = Passive()
+    passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:

@@ -53,6 +53,7 @@ class Mechanism(eqx.Module):
     | `springref` | (nq,) | where the springs are relaxed |
     | `lower`, `upper` | (..) | of joints with limits, in their order |
     | `gravity` | (3,) | acceleration [m/s²] |
+    | `shapes` | by body | geometry of the bodies that have one, and of the "world" |
 
     Coordinates `q` (nq,) and velocities `v`, accelerations `a`, forces `tau` (nv,) follow the joints in the order of
     the bodies; a ball has four coordinates (unit quaternion, scalar first) and three velocities. First derivatives of
@@ -60,6 +61,8 @@ class Mechanism(eqx.Module):
     and `grad` take. A quaternion is normalized where it is used: its length changes nothing.
     """
 
+    masks: Masks
+    topology: Topology = eqx.field(static=True)
     inertia: AbstractInertia
     position: Any = parameter()
     orientation: Any = parameter()
@@ -76,8 +79,7 @@ class Mechanism(eqx.Module):
     lower: Any = parameter()
     upper: Any = parameter()
     gravity: Any = parameter()
-    masks: Masks
-    topology: Topology = eqx.field(static=True)
+    shapes: dict[str, tuple[Any, ...]] = eqx.field(default_factory=dict)
 
     State = Motion
 

@@ -12,15 +12,15 @@ from jaxtyping import Array
 
 
 class Table(NamedTuple):
-    """Entry (i, j) is `sign[i, j]` times component `index[i, j]`."""
+    """Entry (i, j) is `sign[i, j]` times component `component[i, j]`."""
 
-    index: np.ndarray
+    component: np.ndarray
     sign: np.ndarray
 
     def __call__(self, x: Array) -> Array:
         """The matrices (i, j, n) of the vectors (k, n)."""
         sign = jnp.asarray(self.sign, x.dtype).reshape(self.sign.shape + (1,) * (x.ndim - 1))
-        return sign * x[self.index]
+        return sign * x[self.component]
 
 
 def apply(matrix: Array, vector: Array) -> Array:
@@ -31,7 +31,7 @@ def apply(matrix: Array, vector: Array) -> Array:
 def _table(rows: list[list[int]]) -> Table:
     """From entries ±(k + 1) for component k, and 0."""
     entries = np.array(rows)
-    return Table(index=np.maximum(np.abs(entries) - 1, 0).astype(np.int32), sign=np.sign(entries))
+    return Table(component=np.maximum(np.abs(entries) - 1, 0).astype(np.int32), sign=np.sign(entries))
 
 
 def _skew(first: int) -> np.ndarray:

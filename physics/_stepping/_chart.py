@@ -60,7 +60,7 @@ class MuntheKaas(diffrax.AbstractAdaptiveSolver):
         return self.solver.term_structure
 
     @property
-    def interpolation_cls(self) -> Callable[..., Any]:
+    def interpolation_cls(self) -> Callable[..., Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Dense output between steps: that of the solver, moved to the manifold."""
         return functools.partial(_Interpolation.make, self.topology, self.solver.interpolation_cls)
 
@@ -82,7 +82,8 @@ class MuntheKaas(diffrax.AbstractAdaptiveSolver):
         z0 = JointState(jnp.zeros_like(y0.v), y0.v, y0.act)
         result = diffrax.RESULTS.successful
         if isinstance(self.solver, diffrax.AbstractERK):
-            tableau, field = self.solver.tableau, lambda t, z: chart.vf(t, z, args)
+            tableau: Any = self.solver.tableau
+            field = lambda t, z: chart.vf(t, z, args)
             z1, stages = _explicit(field, _Tableau.of(tableau), t0, t1 - t0, z0)
             error = _combined(jax.tree.map(jnp.zeros_like, z0), tableau.b_error, stages)
             dense = {"y0": z0, "y1": z1, "k": stages}
