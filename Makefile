@@ -1,6 +1,6 @@
 # Every target runs in .venv, which is made on first use from any Python >= 3.11.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format docs docs-serve wheel notebooks newest benchmarks clean
+.PHONY: help demo test test-source test-slow lint format docs docs-serve wheel notebooks newest benchmarks clean
 
 # A command on the path may exist and still fail (a version manager's shim), so each is tried.
 OLD_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -21,6 +21,9 @@ demo: .venv/.test ## fit the Lotka-Volterra equations to the lynx and hare recor
 
 test: .venv/.test ## the fast tests
 	@$(BIN)/python $(PYTEST) -m "not slow and not parity"
+
+test-source: .venv/.test ## those of them that read the source tree, not the installed package
+	@$(BIN)/python $(PYTEST) -m "not slow and not parity" tests/test_architecture.py
 
 test-slow: .venv/.dev ## the slow tests and those against peers
 	@$(BIN)/python $(PYTEST) -m "slow or parity"

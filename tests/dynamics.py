@@ -27,6 +27,7 @@ class Ring(eqx.Module):
 def check_both_modes(end, given):
     """Forward mode, reverse mode and central differences along a random direction, in one program; the value."""
     rng = np.random.default_rng(3)
+    given = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), given)  # weak types would have it all compiled twice
     along = jax.tree.map(lambda x: jnp.asarray(x * rng.uniform(0.5, 1.5, x.shape)), given)
 
     @jax.jit

@@ -52,6 +52,7 @@ def test_files_are_small_and_private(file):
     # imported where they are needed, because they need not be installed
     optional = {"matplotlib", "tqdm", "IPython", "pandas", "xarray", "numpyro", "lmfit", "blackjax"}
     optional |= {"arviz_base", "arviz_stats", "treescope", "yaml", "ase", "h5py", "py3Dmol"}
+    optional |= {"viser", "rich", "trimesh", "mujoco"}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             where = f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"

@@ -7,12 +7,10 @@ import matplotlib
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-README, *OTHERS = [
-    p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if "```python" in p.read_text()
-]
-PAGES = [README, *(pytest.param(page, marks=pytest.mark.slow) for page in OTHERS)]
+PAGES = [p for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if "```python" in p.read_text()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_code_on_page_runs(page):
     matplotlib.use("Agg")

@@ -136,16 +136,29 @@ AWAY = jnp.cos(jnp.arange(12.0)).reshape(4, 3)
 def test_excluded_pairs_are_left_out_and_listed_ones_counted():
     pair = LennardJones(sigma=[0.9, 1.0], cutoff=Truncated(radius=2.5))
     system = System(chain(edge=6.0).position, chain(edge=6.0).space, species=[0, 1, 0, 1])
-    rest = Excluding(pair, atoms=PAIRS)
+    rest, none = Excluding(pair, atoms=PAIRS), Excluding(pair, atoms=np.zeros((0, 2), int))
     listed = ListedPairs(pair=pair, atoms=PAIRS)
-    np.testing.assert_allclose(energy(rest, system) + energy(listed, system), energy(pair, system), rtol=1e-12)
-    np.testing.assert_allclose(forces(rest + listed, system), forces(pair, system), atol=1e-12)
-    np.testing.assert_allclose(virial(rest + 1.0 * listed, system), virial(pair, system), atol=1e-12)
-    assert not np.allclose(energy(rest, system), energy(pair, system))
     lists = AllPairs.make(system.space, 2.5)
-    along = lambda p: jax.jvp(lambda x: p.force(system.replace(position=x), lists), (system.position,), (AWAY,))[1]
-    np.testing.assert_allclose(along(rest) + along(listed), along(pair), atol=1e-12)
-    np.testing.assert_allclose(energy(Excluding(pair, atoms=np.zeros((0, 2), int)), system), energy(pair, system))
+
+    @jax.jit
+    def measured(x):
+        moved = system.replace(position=x)
+        along = lambda p: jax.jvp(lambda x: forces(p, system.replace(position=x), lists), (x,), (AWAY,))
+        energies = jnp.stack([energy(p, moved, lists) for p in (rest, listed, pair, none)])
+        return (
+            energies,
+            virial(rest + 1.0 * listed, moved, lists),
+            virial(pair, moved, lists),
+            along(rest + listed),
+            along(pair),
+        )
+
+    (u_rest, u_listed, u, u_none), w, w_pair, found, expected = measured(system.position)
+    np.testing.assert_allclose((u_rest + u_listed, u_none), u, rtol=1e-12)
+    assert not np.allclose(u_rest, u)
+    np.testing.assert_allclose(w, w_pair, atol=1e-12)
+    np.testing.assert_allclose(found, expected, atol=1e-12)  # forces and their derivatives
+    np.testing.assert_allclose(energy(rest, system), u_rest, rtol=1e-12)  # the neighbors found by its own reach
 
 
 def test_bad_lists_are_refused():

@@ -49,7 +49,7 @@ def test_order_and_time_reversal(kind, order, steps):
 
 
 def test_a_liquid_conserves_energy_and_momentum_and_takes_up_the_temperature_of_its_bath():
-    pair = LennardJones(cutoff=SWITCH)
+    pair = LennardJones(cutoff=OpenMMSwitch(radius=1.8, onset=1.4))
     system = draw_velocities(fcc(5, 1.68), 1.44, key=jax.random.key(0))
     newton = VelocityVerlet(potential=pair, dt=0.004)
     start = newton.start(system)

@@ -64,7 +64,7 @@ class Density(eqx.Module):
         return -jnp.sqrt(jnp.sum(terms) + 0.1)
 
 
-POTENTIALS["many_body"] = ManyBody(energy_of=Density(jnp.asarray(1.5)), cutoff=2.0)
+POTENTIALS["many_body"] = ManyBody(energy_of=Density(jnp.asarray(1.5, float)), cutoff=2.0)
 
 
 def liquid(n=14):
@@ -75,13 +75,17 @@ def liquid(n=14):
     return System(place + rng.normal(0, 0.05, (n, 3)), Triclinic(cell=cell), species=np.arange(n) % 2)
 
 
-@pytest.mark.parametrize("name", POTENTIALS)
+# Each way through the engine once; the curves that it differentiates in the same way are slow, below without them.
+QUICK = ("lj", "lj_pairs", "mie", "spline", "external", "many_body")
+ALIKE = [name for name in POTENTIALS if name not in QUICK]
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in ALIKE)])
 def test_first_and_second_derivatives(name):
     potential, system = POTENTIALS[name], liquid()
     lists = NeighborList.make(system, 2.4) if name == "lj" else AllPairs.make(system.space, 2.3)
     weight = jnp.asarray(np.random.default_rng(6).normal(size=(14, 3)))
 
-    @eqx.filter_jit
     def loss(moving):
         potential, position, space = moving
         moved = system.replace(position=position, space=space)
@@ -92,20 +96,35 @@ def test_first_and_second_derivatives(name):
     of = lambda floats: loss(eqx.combine(floats, rest))
     rng = np.random.default_rng(7)
     leaves, structure = jax.tree.flatten(floats)
-    slope = jax.jit(jax.grad(of))(floats)
-    along = jax.jit(lambda v: jax.jvp(of, (floats,), (v,))[1])
+    # one program for the value and both modes
+    every = jax.jit(lambda floats, v: (*jax.value_and_grad(of)(floats), jax.jvp(of, (floats,), (v,))[1]))
+    value, slope, _ = every(floats, floats)
     for k, leaf in enumerate(leaves):  # each parameter on its own: a large one must not hide a small one
         direction = [rng.normal(size=x.shape) if m == k else np.zeros(x.shape) for m, x in enumerate(leaves)]
         if leaf.ndim == 2 and leaf.shape[0] == 2:  # a table of pairs stays symmetric
             direction[k] = direction[k] + direction[k].T
         v = structure.unflatten(map(jnp.asarray, direction))
         h = 1e-5
-        moved = lambda t, v=v: of(jax.tree.map(lambda x, d: x + t * d, floats, v))  # noqa: B023
+        moved = lambda t, v=v: every(jax.tree.map(lambda x, d: x + t * d, floats, v), v)[0]  # noqa: B023
         fifth = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
         reverse = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(slope), direction, strict=True))
-        scale = max(1.0, abs(float(of(floats))))
+        scale = max(1.0, abs(float(value)))
         np.testing.assert_allclose(reverse, fifth, rtol=2e-6, atol=3e-8 * scale)
-        np.testing.assert_allclose(along(v), reverse, rtol=1e-9, atol=1e-10 * scale)
+        np.testing.assert_allclose(every(floats, v)[2], reverse, rtol=1e-9, atol=1e-10 * scale)
+
+
+def test_the_force_of_each_curve_is_minus_its_slope():
+    x = np.array([[0.0, 0, 0], [1.1, 0.2, 0], [0.3, 1.2, 0.4], [0.9, 0.8, 1.1]])
+    way, lists, h = np.cos(np.arange(12.0)).reshape(4, 3), AllPairs.make(Free(), 2.3), 1e-4
+    at = lambda x: System(x, Free(), species=[0, 1, 0, 1])
+    every = jax.jit(
+        lambda x: [(POTENTIALS[name].total(at(x), lists), POTENTIALS[name].force(at(x), lists)) for name in ALIKE]
+    )
+    near = [np.array([u for u, _ in every(x + t * way)]) for t in (h, -h, 2 * h, -2 * h)]
+    rise = (8 * (near[0] - near[1]) - (near[2] - near[3])) / (12 * h)
+    along = [-np.vdot(force, way) for _, force in every(x)]
+    assert np.abs(along).min() > 0.1
+    np.testing.assert_allclose(along, rise, rtol=1e-7)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import itertools
 import logging
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,7 +50,10 @@ def pairs_by_search(system, cutoff):
     return found
 
 
-@pytest.mark.parametrize("name", BOXES)
+QUICK = ("free", "wire", "small")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in BOXES])
 def test_lists_hold_the_pairs_of_a_search(name):
     rng = np.random.default_rng(1)
     place = rng.uniform(0, 1, (60, 3)) @ (np.asarray(BOXES[name].cell) * (6 if name == "free" else 1))
@@ -117,10 +121,11 @@ def test_an_axis_that_becomes_narrower_than_the_cutoff_needs_images_from_farther
     box = lambda width: System(places * [40, 40, width], Periodic(lengths=[40.0, 40.0, width]))
     potential, wide, thin = LennardJones(cutoff=Truncated(radius=2.0)), box(2.1), box(1.9)
     made = NeighborList.make(wide, 2.0, slots=60)
-    assert not bool(made.refresh(box(2.05)).fault(2.0).any)
-    failed = made.refresh(thin)
+    refresh = eqx.filter_jit(NeighborList.refresh)
+    assert not bool(refresh(made, box(2.05)).fault(2.0).any)
+    failed = refresh(made, thin)
     assert bool(failed.fault(2.0).full)
-    grown = made.grown(wide, failed, 2.0).refresh(thin)
+    grown = refresh(made.grown(wide, failed, 2.0), thin)
     np.testing.assert_allclose(energy(potential, thin, grown), energy(potential, thin), rtol=1e-12)
 
 

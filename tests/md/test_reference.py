@@ -63,7 +63,7 @@ def nist(number, dtype=float):
 
 
 @needs_nist
-@pytest.mark.parametrize("number", NIST)
+@pytest.mark.parametrize("number", [pytest.param(n, marks=pytest.mark.slow if n in (1, 3) else ()) for n in NIST])
 def test_nist_lennard_jones_configurations(number):
     system = nist(number)
     for cutoff, (u, w, tail) in zip((3.0, 4.0), NIST[number][:2], strict=True):

@@ -41,17 +41,27 @@ def test_derivatives_of_the_optimum_with_and_without_an_active_bound():
         assert (fn(*point)[0] == upper) == (upper == 2.5)
 
 
-def test_an_ensemble_of_fits_and_no_derivative_without_convergence():
+@pytest.mark.slow
+def test_an_ensemble_of_fits():
     stacked = jnp.stack([Y, 2 * Y])
     many = jax.vmap(lambda y: values(y, 10.0, 0.6))(stacked)
     np.testing.assert_allclose(many[1], values(2 * Y, 10.0, 0.6), rtol=1e-7)
 
-    def short(y):
+
+def test_the_derivative_of_the_optimum_by_the_data_and_none_without_convergence():
+    def rate(y, max_steps):
         parameter = [Parameter(lambda m: m["k"], name="k")]
         problem = Problem({"k": jnp.asarray(0.2)}, lambda m, d: 3 * jnp.exp(-m["k"] * T) - d, y, parameters=parameter)
-        return estimate(problem, max_steps=1).z[0]
+        return estimate(problem, max_steps=max_steps).z[0]
 
-    assert np.isfinite(short(Y)) and np.isnan(jax.grad(short)(Y)).all()
+    both = jax.value_and_grad(rate)
+    short, none = both(Y, 1)
+    assert np.isfinite(short) and np.isnan(none).all()
+    k, slope = both(Y, 1000)
+    # the derivative of g(k, y) = f'(k) (f(k) - y) = 0: dk/dy = f' / (f'^2 + f'' (f - y))
+    f, first, second = (3 * np.exp(-k * T) * (-T) ** n for n in range(3))
+    np.testing.assert_allclose(np.sum(first * (f - Y)), 0, atol=1e-6)
+    np.testing.assert_allclose(slope, first / np.sum(first**2 + second * (f - Y)), rtol=1e-6)
 
 
 @pytest.mark.slow

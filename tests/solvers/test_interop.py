@@ -140,6 +140,7 @@ def test_numpyro_has_the_same_density_and_gradient(likely):
         np.testing.assert_allclose(slope[name], expected[name], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_numpyro_samples_the_posterior(likely):
     start = numpyro.infer.init_to_value(values=likely.values)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

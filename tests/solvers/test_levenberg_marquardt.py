@@ -78,6 +78,7 @@ def test_nist(nist):
     assert np.sum(end.num_evaluations + end.num_jacobians) < 3000
 
 
+@pytest.mark.slow
 @needs_nist
 def test_bounded_nist_problems_reach_the_optimum_of_scipy(nist):
     which = np.array([list(MODELS).index(name) for name in BOUNDED])

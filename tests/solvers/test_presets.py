@@ -9,7 +9,9 @@ from kinax.solvers import integrate, StepwiseChord, stiff
 from tests.problems import PROBLEMS, scaled_error
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name", ["OREGO", *(pytest.param(n, marks=pytest.mark.slow) for n in PROBLEMS if n != "OREGO")]
+)
 def test_stiff_preset_takes_no_more_steps_than_newton(name):
     p = PROBLEMS[name]
     newton = diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optx.Newton)())
