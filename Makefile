@@ -81,4 +81,5 @@ clean: ## remove what was built and cached (not the environments: rm -r .venv*)
 .venv/.dev: .venv/.test
 	@echo "Installing the development tools into .venv (once; about a minute)"
 	@$(BIN)/python $(PIP) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python $(PIP) -c constraints.txt --no-deps brax mujoco-mjx # for the robots' files in them alone
 	@touch $@

@@ -12,19 +12,22 @@ import pytest
 from kinax.physics import (
     Ball,
     Body,
+    Box,
+    Cylinder,
     Fixed,
     Free,
     Hinge,
     Inertia,
     mechanism,
+    Mesh,
     Passive,
     read_mjcf,
     read_urdf,
     Screw,
+    Sphere,
     urdf_shapes,
     write_mjcf,
 )
-from kinax.physics._shapes import Box, Cylinder, Mesh, Sphere
 from scipy.spatial.transform import Rotation
 
 ROBOTS = pathlib.Path(__file__).parent / "robots"

@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from kinax.physics import about, Inertia
-from kinax.physics._shapes import Box, Capsule, Cylinder, Ellipsoid, inertia_of, Mesh, Plane, Sphere
+from kinax.physics import about, Box, Capsule, Cylinder, Ellipsoid, Inertia, inertia_of, Mesh, Plane, Sphere
 from scipy.spatial.transform import Rotation
 
 POSE = dict(position=[0.3, -0.2, 0.5], orientation=about([1.0, 2.0, -0.5], 0.8))

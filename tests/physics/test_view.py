@@ -10,8 +10,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.physics import Ball, Body, Free, Hinge, Inertia, JointState, mechanism, Motion
-from kinax.physics._shapes import Box, Capsule, Cylinder, Ellipsoid, Mesh, Plane, Sphere
+from kinax.physics import (
+    Ball,
+    Body,
+    Box,
+    Capsule,
+    Cylinder,
+    Ellipsoid,
+    Free,
+    Hinge,
+    Inertia,
+    JointState,
+    mechanism,
+    Mesh,
+    Motion,
+    Plane,
+    Sphere,
+)
 from kinax.physics._view import plot_energy, plot_phase, view
 from kinax.solvers import RESULTS, Solution
 from scipy.integrate import solve_ivp
