@@ -11,6 +11,7 @@ from ._configuration import (
 from ._derivatives import Slopes as Slopes
 from ._joint import (
     AbstractJoint as AbstractJoint,
+    BALL as BALL,
     Ball as Ball,
     Element as Element,
     Fixed as Fixed,
@@ -19,6 +20,7 @@ from ._joint import (
     Passive as Passive,
     Planar as Planar,
     Screw as Screw,
+    SLIDE as SLIDE,
     Slide as Slide,
     Universal as Universal,
 )

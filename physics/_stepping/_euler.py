@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ...solvers import AbstractSimulator, parameter, TimeState
-from .._mechanism import JointState
+from .._mechanism import BALL, JointState, SLIDE, Topology
 from ._multibody import Multibody
 
 
@@ -33,7 +33,8 @@ class ImplicitFast(AbstractSimulator[TimeState]):
     r"""$(M - \Delta t\, \bar F)\, a = \tau - h$, then as `SemiImplicitEuler`: MuJoCo's implicitfast.
 
     $\bar F$ is the symmetric part of $\partial \tau / \partial v$, of all forces but the Coriolis forces: stable with
-    stiff dampers and velocity feedback of any kind.
+    stiff dampers and velocity feedback of any kind. A free body that carries no joint has its gyroscopic forces in
+    $\bar F$ too (MuJoCo's since 4.0), so that it gains no energy however fast it spins; tumbling is damped a little.
     """
 
     multibody: Multibody
@@ -48,8 +49,34 @@ class ImplicitFast(AbstractSimulator[TimeState]):
             act = lambda v: sum(force(mechanism, t, JointState(y.q, v, y.act)) for force in forces)
             slope = jax.jacfwd(act)(y.v)
             added = jnp.diag(added) - self.dt * (slope + slope.T) / 2
-        a = mechanism.forward_dynamics(y.q, y.v, self.multibody.force(t, y), added)
+        force = self.multibody.force(t, y)
+        a = mechanism.forward_dynamics(y.q, y.v, force, added)
+        if _lone_bodies(mechanism.topology):
+            a = self._spun(y, a, force - mechanism.bias(y.q, y.v), added)
         return _advanced(self.multibody, state, a, self.dt)
+
+    def _spun(self, y: JointState, a: Array, push: Array, added: Array) -> Array:
+        """The accelerations, those of free bodies without joints with their gyroscopic forces taken implicitly."""
+        mechanism = self.multibody.mechanism
+        slopes = mechanism.inverse_dynamics_derivatives(y.q, y.v, jnp.zeros_like(y.v))
+        total = slopes.a + self.dt * slopes.v + (jnp.diag(added) if added.ndim == 1 else added)
+        for own in _lone_bodies(mechanism.topology):
+            a = a.at[own].set(jnp.linalg.solve(total[own, own], push[own]))
+        return a
+
+
+def _lone_bodies(topology: Topology) -> tuple[slice, ...]:
+    """The degrees of freedom of each free body on which no joint depends."""
+    roots = list(range(topology.nb))
+    for body, parent in enumerate(topology.parents):
+        roots[body] = body if parent < 0 else roots[parent]
+    trees = [roots[joint.body] for joint in topology.joints]
+    free = lambda joint: joint.kinds == (SLIDE, SLIDE, SLIDE, BALL)
+    return tuple(
+        topology.v_of(joint.name)
+        for joint, tree in zip(topology.joints, trees, strict=True)
+        if free(joint) and trees.count(tree) == 1
+    )
 
 
 def _advanced(multibody: Multibody, state: TimeState, a: Array, dt: Array) -> TimeState:
