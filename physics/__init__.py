@@ -44,6 +44,7 @@ from ._mechanism import (
     AbstractJoint as AbstractJoint,
     Ball as Ball,
     Body as Body,
+    family as family,
     Fixed as Fixed,
     Free as Free,
     Hinge as Hinge,

@@ -9,6 +9,7 @@ from ._configuration import (
     tangent as tangent,
 )
 from ._derivatives import Slopes as Slopes
+from ._family import family as family
 from ._joint import (
     AbstractJoint as AbstractJoint,
     BALL as BALL,

@@ -1,6 +1,6 @@
 """A tree of rigid bodies."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -25,6 +25,11 @@ from ._derivatives import inverse_dynamics_slopes, Slopes
 from ._geometry import Geometry, geometry, moved_ten
 from ._sizes import check_size
 from ._topology import Masks, Plan, plan, Topology
+
+if TYPE_CHECKING:
+    AnyTopology = Topology
+else:
+    AnyTopology = Any  # of a family: its sizes
 
 
 class Momentum(NamedTuple):
@@ -62,7 +67,7 @@ class Mechanism(eqx.Module):
     """
 
     masks: Masks
-    topology: Topology = eqx.field(static=True)
+    topology: AnyTopology = eqx.field(static=True)
     inertia: AbstractInertia
     position: Any = parameter()
     orientation: Any = parameter()

@@ -4,10 +4,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ._topology import Topology
 
-
-def check_size(topology: Topology, name: str, value: Any) -> None:
+def check_size(topology: Any, name: str, value: Any) -> None:
     """`value` has one number for each coordinate ("q") or each degree of freedom (anything else)."""
     of_q = name == "q"
     expected = topology.nq if of_q else topology.nv
@@ -22,11 +20,13 @@ def check_size(topology: Topology, name: str, value: Any) -> None:
             f"{name} has shape {shape}, expected ({expected},). A mechanism is written for one state; for many use "
             "`jax.vmap`."
         )
+    if not topology.joints:
+        raise ValueError(f"{name} has {shape[0]} numbers, expected {expected}.")
     if shape[0] < expected:
         owner = (topology.owner_of_q if of_q else topology.owner_of_v)(shape[0])
         where = f"it ends where joint {owner!r} should have its {what}"
     else:
-        where = f"it goes on after the last joint, {topology.joints[-1].name!r}" if topology.joints else "nothing moves"
+        where = f"it goes on after the last joint, {topology.joints[-1].name!r}"
     slices = [(topology.q_of if of_q else topology.v_of)(joint.name) for joint in topology.joints]
     widths = ", ".join(f"{j.name} {s.stop - s.start}" for j, s in zip(topology.joints, slices, strict=True))
     raise ValueError(f"{name} has {shape[0]} numbers, expected {expected}: {where}. Numbers per joint: {widths}.")

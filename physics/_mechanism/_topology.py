@@ -51,6 +51,10 @@ class Topology:
         """Number of degrees of freedom."""
         return plan(self).nv
 
+    def plan(self) -> "Plan":
+        """Sizes, and masks on the host."""
+        return _plan(self)
+
     def body(self, name: str) -> int:
         """The index of a body, in every array whose first axis counts bodies."""
         return _find(name, self.names, "body")
@@ -135,9 +139,13 @@ class _Dof(NamedTuple):
     group: int  # degrees of freedom of one turn share it
 
 
+def plan(topology: Any) -> Plan:
+    """Sizes and masks of a tree, or sizes of a family."""
+    return topology.plan()
+
+
 @functools.lru_cache(maxsize=256)
-def plan(topology: Topology) -> Plan:
-    """Sizes and masks of a tree."""
+def _plan(topology: Topology) -> Plan:
     frames = _Frames(topology)
     dofs, nf = frames.dofs, len(frames.parent)
     nv, nq = len(dofs), frames.nq

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ...solvers import AbstractSimulator, parameter, TimeState
-from .._mechanism import BALL, JointState, SLIDE, Topology
+from .._mechanism import BALL, JointState, SLIDE
 from ._multibody import Multibody
 
 
@@ -65,8 +65,10 @@ class ImplicitFast(AbstractSimulator[TimeState]):
         return a
 
 
-def _lone_bodies(topology: Topology) -> tuple[slice, ...]:
+def _lone_bodies(topology: Any) -> tuple[slice, ...]:
     """The degrees of freedom of each free body on which no joint depends."""
+    if not topology.joints:  # a family, whose members may be anything
+        return ()
     roots = list(range(topology.nb))
     for body, parent in enumerate(topology.parents):
         roots[body] = body if parent < 0 else roots[parent]
