@@ -17,6 +17,7 @@ BENCHMARKS = {
     "lynx_hare_posterior": "posteriordb's lynx-hare posterior by fit and NUTS, against numpyro's NUTS",
     "boehm": "the PEtab problem of Boehm et al. 2014: the share of 100 starts that arrives at the known optimum",
     "lj_melt": "the Lennard-Jones melt: steps, rebuilds, replicas, compilation; against LAMMPS, JAX MD, OpenMM",
+    "rigid_step": "rigid bodies: a step, its compilation, gradient, 256 at once; against MJX and MuJoCo's C code",
     "drift": "how well the Lennard-Jones melt keeps its energy, by time step, order and float32 or 64; a picture",
     "memory": "peak memory of the gradient of a rollout by adjoint, n = 100 ... 10 000; of molecular dynamics",
 }

@@ -1,13 +1,18 @@
 """The contract of layer 1: a simulator is a callable PyTree that advances a state by one step."""
 
 import abc
-from typing import Any, Generic
+from typing import Any, Generic, TYPE_CHECKING
 
 import equinox as eqx
 from jaxtyping import Array
 
 from ._results import RESULTS
-from ._types import AbstractVar, Scalar, State
+from ._types import Scalar, State
+
+if TYPE_CHECKING:  # a checker takes an abstract field for an argument
+    from typing import ClassVar as AbstractVar
+else:
+    from equinox import AbstractVar
 
 
 class AbstractSimulator(eqx.Module, Generic[State]):

@@ -1,7 +1,7 @@
 """Joints: how a body may move against its parent, as a sequence of slides and turns."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,7 +10,11 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import parameter
-from ...solvers._types import AbstractVar
+
+if TYPE_CHECKING:  # a checker takes an abstract field for an argument
+    from typing import ClassVar as AbstractVar
+else:
+    from equinox import AbstractVar
 
 SLIDE, HINGE, BALL = "slide", "hinge", "ball"
 

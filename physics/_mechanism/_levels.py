@@ -66,7 +66,7 @@ def levels(topology: Topology) -> Levels:
 
 
 def by_levels(mechanism: Any, found: Geometry, added: Array) -> Callable[[Array], Array]:
-    """x -> (M + diag(added))⁻¹ x by articulated bodies; NaN or infinite where that matrix is singular.
+    """x -> (M + diag(added))⁻¹ x by articulated bodies; NaN if that matrix is not positive definite.
 
     Derivatives are those of a linear equation: nothing differentiates the recursion.
     """
@@ -98,6 +98,7 @@ def _factors(table: Levels, found: Geometry, extra: Array) -> _Factors:
         body = own + carried
         wrench = apply(body, axis)
         total = jnp.sum(axis * wrench, axis=0) + along
+        total = jnp.where(total > 0, total, jnp.nan)  # as Cholesky's factors are
         gain = wrench / total[None]
         return _to_parents(body - wrench[:, None] * gain[None], above), (gain, total)
 

@@ -16,7 +16,7 @@ from . import _dynamics
 from ._configuration import tangent
 from ._derivatives import inverse_dynamics_slopes
 from ._geometry import geometry
-from ._solve import factorized
+from ._solve import solvable
 from ._topology import plan
 
 
@@ -38,8 +38,8 @@ def _inverse_dynamics_jvp(primals, tangents):
 @eqx.filter_custom_jvp
 def forward_dynamics(mechanism: Any, q: Array, v: Array, tau: Array, added: Array) -> Array:
     """The acceleration (nv,); `added`, (nv,) or (nv, nv) and symmetric, is added to the mass matrix."""
-    matrix, bias = _dynamics.equations(mechanism, geometry(mechanism, plan(mechanism.topology), q), v)
-    return factorized(matrix, added)(tau - bias)
+    solve, bias = solvable(mechanism, geometry(mechanism, plan(mechanism.topology), q), v, added)
+    return solve(tau - bias)
 
 
 @forward_dynamics.def_jvp
@@ -48,8 +48,7 @@ def _forward_dynamics_jvp(primals, tangents):
     d_mechanism, dq, dv, d_tau, d_added = tangents
     sizes = plan(mechanism.topology)
     found = geometry(mechanism, sizes, q)
-    matrix, bias = _dynamics.equations(mechanism, found, v)
-    solve = factorized(matrix, added)
+    solve, bias = solvable(mechanism, found, v, added)
     a = solve(tau - bias)
     push = -_change_of_forces(mechanism, sizes, found, (q, v, a), (d_mechanism, dq, dv, None))
     if d_tau is not None:
