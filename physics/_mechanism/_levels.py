@@ -88,8 +88,8 @@ class _Factors(NamedTuple):
 
 def _factors(table: Levels, found: Geometry, extra: Array) -> _Factors:
     """From the tips to the worlds: what the articulated bodies resist."""
-    axes = jnp.moveaxis(_with_none(found.axes, 0)[:, table.dof], 0, 1)
-    ten = jnp.sum(_with_none(found.ten, 0)[:, table.bodies], axis=1)
+    axes = jnp.moveaxis(_with_none(found.axes, 0.0)[:, table.dof], 0, 1)
+    ten = jnp.sum(_with_none(found.ten, 0.0)[:, table.bodies], axis=1)
     inertia = jnp.moveaxis(INERTIA(ten), 2, 0)
     parent = None if table.parent is None else jnp.asarray(table.parent, extra.dtype)
 
@@ -102,7 +102,7 @@ def _factors(table: Levels, found: Geometry, extra: Array) -> _Factors:
         gain = wrench / total[None]
         return _to_parents(body - wrench[:, None] * gain[None], above), (gain, total)
 
-    rows = (inertia, axes, _with_none(extra, 1)[table.dof], parent)
+    rows = (inertia, axes, _with_none(extra, 1.0)[table.dof], parent)
     _, (gain, total) = jax.lax.scan(step, jnp.zeros_like(inertia[0]), rows, reverse=True)
     return _Factors(axes=axes, gain=gain, inertia=total, parent=parent)
 
@@ -122,7 +122,7 @@ def _solve(table: Levels, factors: _Factors, x: Array) -> Array:
         return carrier + axis * a[None], a
 
     still = jnp.zeros_like(factors.axes[0])
-    _, left = jax.lax.scan(inward, still, (factors, _with_none(x, 0)[table.dof]), reverse=True)
+    _, left = jax.lax.scan(inward, still, (factors, _with_none(x, 0.0)[table.dof]), reverse=True)
     _, a = jax.lax.scan(outward, still, (factors, left))
     return a.reshape(-1)[table.place]
 

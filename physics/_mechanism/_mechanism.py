@@ -237,13 +237,14 @@ class Mechanism(eqx.Module):
     def _plan(self) -> Plan:
         return plan(self.topology)
 
-    def _geometry(self, q: Array, **others: Array) -> Geometry:
-        self._check(q=q, **others)
+    def _geometry(self, q: Array, v: Array | None = None, a: Array | None = None) -> Geometry:
+        self._check(q, v, a)
         return geometry(self, self._plan, q)
 
-    def _check(self, **given: Array) -> None:
-        for name, value in given.items():
-            check_size(self.topology, name, value)
+    def _check(self, q: Any = None, v: Any = None, a: Any = None, tau: Any = None) -> None:
+        for name, value in (("q", q), ("v", v), ("a", a), ("tau", tau)):
+            if value is not None:
+                check_size(self.topology, name, value)
 
     def _jacobian(self, found: Geometry, body: str | int, point: Any) -> tuple[Array, Array, Array]:
         """The Jacobian, the point (3, 1) from the first frame of its tree, and which velocities move it (nv,)."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -147,25 +148,67 @@ def plan(topology: Any) -> Plan:
 @functools.lru_cache(maxsize=256)
 def _plan(topology: Topology) -> Plan:
     frames = _Frames(topology)
-    dofs, nf = frames.dofs, len(frames.parent)
-    nv, nq = len(dofs), frames.nq
+    masks = _tree_masks(frames) | _axis_masks(frames) | _coordinate_masks(frames)
+    return Plan(
+        nf=len(frames.parent),
+        nq=frames.nq,
+        nv=len(frames.dofs),
+        slides=frames.counts[SLIDE],
+        hinges=frames.counts[HINGE],
+        balls=frames.counts[BALL],
+        screws=sum(frames.screw),
+        limits=len(frames.limited),
+        q_slices=tuple(frames.q_slices),
+        v_slices=tuple(frames.v_slices),
+        masks=masks,
+    )
+
+
+def _tree_masks(frames: "_Frames") -> dict[str, np.ndarray]:
+    """Who moves what."""
+    nf, dofs = len(frames.parent), frames.dofs
     ancestors = np.zeros((nf, nf), dtype=bool)  # [f, g]: g is f or above it
     for f, p in enumerate(frames.parent):
         ancestors[f, f] = True
         if p >= 0:
             ancestors[f] |= ancestors[p]
-    counts = frames.counts
-    dof_frame = np.array([d.frame for d in dofs], dtype=np.int32)
-    group = np.array([d.group for d in dofs], dtype=np.int32)
-    end = np.array(frames.end, dtype=np.int32)
+    dof_frame, group = _indices(d.frame for d in dofs), _indices(d.group for d in dofs)
+    end = _indices(frames.end)
     upto = ancestors[np.ix_(dof_frame, dof_frame)] & (group[None, :] <= group[:, None])
-    before = upto & (group[None, :] != group[:, None])
+    return dict(
+        place=_indices(frames.place),
+        jumps=_jumps(frames.parent),
+        root=_indices(np.argmax(ancestors[f]) for f in range(nf)),
+        end=end,
+        moves=ancestors[np.ix_(end, dof_frame)],
+        before=upto & (group[None, :] != group[:, None]),
+        upto=upto,
+    )
+
+
+def _axis_masks(frames: "_Frames") -> dict[str, np.ndarray]:
+    """Which element each degree of freedom and each frame's motion is."""
+    nf, dofs, counts = len(frames.parent), frames.dofs, frames.counts
     start = {HINGE: 0, SLIDE: counts[HINGE], BALL: counts[HINGE] + counts[SLIDE]}
     motion = np.zeros((sum(counts.values()), nf), dtype=bool)
     for d in dofs:
         motion[start[d.kind] + d.element, d.frame] = True
-    screws = sum(frames.screw)
-    screw_index = np.cumsum(frames.screw) - 1
+    above = [nf if p < 0 else p for p in frames.parent]
+    screws = np.cumsum(frames.screw) - 1
+    return dict(
+        motion=motion,
+        axis=_indices(start[d.kind] + (3 * d.element + d.part if d.kind == BALL else d.element) for d in dofs),
+        seen_from=_indices(above[d.frame] if d.kind == SLIDE else d.frame for d in dofs),
+        carried=np.array([d.kind == BALL for d in dofs], dtype=bool),
+        slide_place=_indices(frames.place[d.frame] for d in dofs if d.kind == SLIDE),
+        hinge_pitch=_indices(screws[h] if is_ else sum(frames.screw) for h, is_ in enumerate(frames.screw)),
+        limited=_indices(frames.limited),
+    )
+
+
+def _coordinate_masks(frames: "_Frames") -> dict[str, np.ndarray]:
+    """Where in q and v each element's numbers lie."""
+    nv, nq, dofs = len(frames.dofs), frames.nq, frames.dofs
     q_of_v, v_of_q = np.full(nv, nq, np.int32), np.full(nq, nv, np.int32)
     q_pick, v_pick = np.arange(nq, dtype=np.int32), np.arange(nv, dtype=np.int32)
     for k, d in enumerate(dofs):
@@ -176,51 +219,20 @@ def _plan(topology: Topology) -> Plan:
             v_of_q[q_of_v[k]] = k
     for b, first in enumerate(frames.q_index[BALL]):
         q_pick[first : first + 4] = nq + 4 * b + np.arange(4)
-    ball_v = [[k for k, d in enumerate(dofs) if d.kind == BALL and d.element == b] for b in range(counts[BALL])]
-    masks: dict[str, Any] = dict(
-        place=frames.place,
-        jumps=_jumps(frames.parent),
-        root=[int(np.argmax(ancestors[f])) for f in range(nf)],
-        motion=motion,
-        end=end,
-        moves=ancestors[np.ix_(end, dof_frame)],
-        before=before,
-        upto=upto,
-        axis=[start[d.kind] + (3 * d.element + d.part if d.kind == BALL else d.element) for d in dofs],
-        seen_from=[
-            np.where(frames.parent[d.frame] < 0, nf, frames.parent[d.frame]) if d.kind == SLIDE else d.frame
-            for d in dofs
-        ],
-        carried=np.array([d.kind == BALL for d in dofs], dtype=bool),
-        slide_place=[frames.place[d.frame] for d in dofs if d.kind == SLIDE],
-        hinge_pitch=[screw_index[h] if screw else screws for h, screw in enumerate(frames.screw)],
-        limited=frames.limited,
-        slide_q=frames.q_index[SLIDE],
-        hinge_q=frames.q_index[HINGE],
-        ball_q=[[start + i for i in range(4)] for start in frames.q_index[BALL]],
-        ball_v=ball_v,
+    return dict(
+        slide_q=_indices(frames.q_index[SLIDE]),
+        hinge_q=_indices(frames.q_index[HINGE]),
+        ball_q=_indices(first + i for first in frames.q_index[BALL] for i in range(4)).reshape(-1, 4),
+        ball_v=_indices(k for k, d in enumerate(dofs) if d.kind == BALL).reshape(-1, 3),
         q_of_v=q_of_v,
         v_of_q=v_of_q,
         q_pick=q_pick,
         v_pick=v_pick,
     )
-    as_mask = lambda x: np.asarray(x) if np.asarray(x).dtype == bool else np.asarray(x, dtype=np.int32)
-    masks = {name: as_mask(value) for name, value in masks.items()}
-    masks["ball_q"] = masks["ball_q"].reshape(-1, 4)
-    masks["ball_v"] = masks["ball_v"].reshape(-1, 3)
-    return Plan(
-        nf=nf,
-        nq=nq,
-        nv=nv,
-        slides=counts[SLIDE],
-        hinges=counts[HINGE],
-        balls=counts[BALL],
-        screws=screws,
-        limits=len(frames.limited),
-        q_slices=tuple(frames.q_slices),
-        v_slices=tuple(frames.v_slices),
-        masks=masks,
-    )
+
+
+def _indices(values: Iterable[Any]) -> np.ndarray:
+    return np.array(list(values), dtype=np.int32)
 
 
 class _Frames:
