@@ -3,6 +3,8 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 
 def check_size(topology: Any, name: str, value: Any) -> None:
@@ -30,3 +32,17 @@ def check_size(topology: Any, name: str, value: Any) -> None:
     slices = [(topology.q_of if of_q else topology.v_of)(joint.name) for joint in topology.joints]
     widths = ", ".join(f"{j.name} {s.stop - s.start}" for j, s in zip(topology.joints, slices, strict=True))
     raise ValueError(f"{name} has {shape[0]} numbers, expected {expected}: {where}. Numbers per joint: {widths}.")
+
+
+def check_quaternions(topology: Any, q: Any) -> None:
+    """The quaternions in `q` describe rotations, as far as their values are known."""
+    if isinstance(q, Tracer):
+        return
+    for places in topology.plan().masks.get("ball_q", ()):
+        quaternion = np.asarray(q, dtype=float)[places]
+        length = np.linalg.norm(quaternion)
+        if not abs(length - 1) < 1e-3:
+            raise ValueError(
+                f"The quaternion of joint {topology.owner_of_q(int(places[0]))!r} is {quaternion}, of length "
+                f"{length:.6g}: a rotation is (w, x, y, z) of length 1. Start from `mechanism.rest`."
+            )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._forces import Actuators
-from .._mechanism import JointState, Mechanism
+from .._mechanism import check_quaternions, JointState, Mechanism
 from .._state import Real
 
 
@@ -50,6 +50,7 @@ class Multibody(eqx.Module):
         v = jnp.zeros_like(self.mechanism.armature) if v is None else jnp.asarray(v, rest.dtype)
         acting = self.actuators
         self.mechanism.rate(q, v)  # looks at the sizes
+        check_quaternions(self.mechanism.topology, q)
         return JointState(q=q, v=v, act=None if acting is None else acting.initial())
 
     def force(self, t: Real, y: JointState) -> Float[Array, " nv"]:

@@ -13,11 +13,13 @@ from kinax.physics import (
     Inertia,
     LogCholesky,
     mechanism,
+    Multibody,
     Passive,
     rotate,
     rotation_matrix,
     Slide,
 )
+from tests.helpers import astype
 from tests.mechanisms import every_joint, Maker, MECHANISMS, somewhere
 
 
@@ -239,5 +241,25 @@ def test_sizes_are_refused_with_the_joint():
         made.inverse_dynamics(q, jnp.append(v, 0), v)
     with pytest.raises(ValueError, match="vmap"):
         made.mass_matrix(jnp.stack([q, q]))
+    with pytest.raises(ValueError, match="quaternion of joint 'base'.* length 0"):
+        Multibody(made).state(0 * q)
     with pytest.raises(ValueError, match="There is no body 'hand'"):
         made.jacobian(q, "hand")
+
+
+def test_float32_stays_float32_and_loses_nothing_far_from_the_origin():
+    made = every_joint()
+    q, v, a = somewhere(made)
+    q = q.at[:3].set(0.0)
+    exact = inverse_dynamics(made, q, v, a)
+    single = astype(made, jnp.float32)
+    q4, v4, a4 = (x.astype(jnp.float32) for x in (q, v, a))
+    forward = eqx.filter_jit(lambda made, q, v, tau: made.forward_dynamics(q, v, tau))
+    near = inverse_dynamics(single, q4, v4, a4)
+    far = inverse_dynamics(single, q4.at[:3].set(jnp.asarray([1e4, -2e4, 3e3], jnp.float32)), v4, a4)
+    back = forward(single, q4, v4, near)
+    assert near.dtype == far.dtype == back.dtype == jnp.float32
+    scale = np.abs(exact).max()
+    np.testing.assert_allclose(near, exact, rtol=0, atol=3e-6 * scale)
+    np.testing.assert_array_equal(far, near)
+    np.testing.assert_allclose(back, a, rtol=0, atol=1e-4 * np.abs(a).max())
