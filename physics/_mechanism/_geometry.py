@@ -20,10 +20,10 @@ class Fixed(NamedTuple):
     """What follows from the parameters alone: under `vmap` and in loops it is computed once."""
 
     place: Array  # (4, 4, nf) the frame in its parent, before it moves
-    sine: Array  # (4, 4, nf) its hinge's turn by q is 1 + sin q sine + (1 - cos q) versine + q advance
-    versine: Array  # (4, 4, nf)
-    advance: Array  # (4, 4, nf)
-    slide: Array  # (3, slides) a shift by q is q slide
+    sine: Array  # (4, 4, hinges) a turn by q is 1 + sin q sine + (1 - cos q) versine + q advance
+    versine: Array  # (4, 4, hinges)
+    advance: Array  # (4, 4, hinges)
+    slide: Array  # (4, 4, slides) a shift by q is 1 + q slide
     anchor: Array  # (3, balls)
     axes: Array  # (6, nv) the twist of each degree of freedom in the frame that it is constant in
     pseudo: Array  # (4, 4, nb) second and first moments and mass about the body's origin
@@ -67,14 +67,12 @@ def fixed(mechanism: Any, plan: Plan) -> Fixed:
         ],
         axis=1,
     )
-    moves_frame = masks.motion[: plan.hinges].astype(dtype)
-    by_frame = lambda change: matmul(change.reshape(16, -1), moves_frame).reshape(4, 4, -1)
     return Fixed(
         place=places[:, :, masks.place],
-        sine=by_frame(_change(turn, -apply(turn, at_hinge))),
-        versine=by_frame(_change(twice, -apply(twice, at_hinge))),
-        advance=by_frame(_change(jnp.zeros_like(turn), pitch[None] * hinge)),
-        slide=slide,
+        sine=_change(turn, -apply(turn, at_hinge)),
+        versine=_change(twice, -apply(twice, at_hinge)),
+        advance=_change(jnp.zeros_like(turn), pitch[None] * hinge),
+        slide=_change(jnp.zeros((3, 3, plan.slides), dtype), slide),
         anchor=at_ball,
         axes=axes[:, masks.axis],
         pseudo=matmul(jnp.asarray(PSEUDO_OF_TEN, dtype), mechanism.inertia.ten()).reshape(4, 4, -1),
@@ -117,22 +115,21 @@ def moved_ten(pose: Array, ten: Array) -> Array:
 
 def _own_motion(known: Fixed, mechanism: Any, plan: Plan, q: Array) -> Array:
     """What each frame's own joint adds to the unit matrix, (4, 4, nf)."""
-    masks, moved, motion = mechanism.masks, q - mechanism.rest, mechanism.masks.motion.astype(q.dtype)
-    change = jnp.zeros((4, 4, plan.nf), q.dtype)
+    masks, moved, parts = mechanism.masks, q - mechanism.rest, []
     if plan.hinges:
-        # each frame has one hinge at most: angles are put where they belong, not the matrices that they make
-        angle = matmul(moved[masks.hinge_q], motion[: plan.hinges])[None, None]
+        angle = moved[masks.hinge_q][None, None]
         # 1 - cos with all its digits
-        change = jnp.sin(angle) * known.sine + 2 * jnp.sin(angle / 2) ** 2 * known.versine
-        change = change + angle * known.advance if plan.screws else change
+        turned = jnp.sin(angle) * known.sine + 2 * jnp.sin(angle / 2) ** 2 * known.versine
+        parts.append(turned + angle * known.advance if plan.screws else turned)
     if plan.slides:
-        shift = matmul(known.slide * moved[masks.slide_q][None], motion[plan.hinges : plan.hinges + plan.slides])
-        change = change + _change(jnp.zeros((3, 3, plan.nf), q.dtype), shift)
+        parts.append(moved[masks.slide_q][None, None] * known.slide)
     if plan.balls:
         turn = rotation_matrix(normalized(q[masks.ball_q].T)) - jnp.eye(3, dtype=q.dtype)[:, :, None]
-        each = _change(turn, -apply(turn, known.anchor))
-        change = change + matmul(each.reshape(16, -1), motion[plan.hinges + plan.slides :]).reshape(4, 4, -1)
-    return change
+        parts.append(_change(turn, -apply(turn, known.anchor)))
+    if not parts:
+        return jnp.zeros((4, 4, plan.nf), q.dtype)
+    each = jnp.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+    return matmul(each.reshape(16, -1), masks.motion.astype(q.dtype)).reshape(4, 4, -1)
 
 
 def _moved(pose: Array, twist: Array) -> Array:
