@@ -112,7 +112,6 @@ def _assemble(
         upper=column("upper", 0),
         gravity=_vector(gravity, 3, "gravity"),
         shapes=shapes,
-        masks=found.arrays(),
         topology=topology,
     )
 

@@ -108,7 +108,7 @@ def _padded(made: Mechanism, to: Sizes) -> Mechanism:
     bodies, limits = to.nb - made.topology.nb, to.limits - own.limits
     hinge_anchor, ball_anchor = made.anchor[: own.hinges], made.anchor[own.hinges :]
     return Mechanism(
-        masks=_padded_masks(own, made.topology.nb, to, extra),
+        padding=_padded_masks(own, made.topology.nb, to, extra),
         topology=to,  # pyright: ignore[reportArgumentType]
         inertia=inertia_of_ten(jnp.pad(ten, ((0, 0), (0, bodies)))),
         position=more(made.position, bodies, 0.0),

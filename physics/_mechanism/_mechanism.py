@@ -59,6 +59,7 @@ class Mechanism(eqx.Module):
     | `lower`, `upper` | (..) | of joints with limits, in their order |
     | `gravity` | (3,) | acceleration [m/s²] |
     | `shapes` | by body | geometry of the bodies that have one, and of the "world" |
+    | `padding` | | of a `family`: the masks of its members |
 
     Coordinates `q` (nq,) and velocities `v`, accelerations `a`, forces `tau` (nv,) follow the joints in the order of
     the bodies; a ball has four coordinates (unit quaternion, scalar first) and three velocities. First derivatives of
@@ -66,7 +67,6 @@ class Mechanism(eqx.Module):
     and `grad` take. A quaternion is normalized where it is used: its length changes nothing.
     """
 
-    masks: Masks
     topology: AnyTopology = eqx.field(static=True)
     inertia: AbstractInertia
     position: Any = parameter()
@@ -85,6 +85,8 @@ class Mechanism(eqx.Module):
     upper: Any = parameter()
     gravity: Any = parameter()
     shapes: dict[str, tuple[Any, ...]] = eqx.field(default_factory=dict)
+
+    padding: Masks | None = None
 
     State = Motion
 
@@ -232,6 +234,11 @@ class Mechanism(eqx.Module):
         return Momentum(linear=linear, angular=jnp.sum(each[:3] + cross3(arm, each[3:]), axis=1))
 
     # inside
+
+    @property
+    def masks(self) -> Masks:
+        """Who moves what: constants that follow from the topology, or those of the members of a family."""
+        return self._plan.arrays() if self.padding is None else self.padding
 
     @property
     def _plan(self) -> Plan:

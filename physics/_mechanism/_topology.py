@@ -84,8 +84,8 @@ class Topology:
 class Masks(eqx.Module):
     """The tree as arrays: who moves what, and where numbers are taken from. An index one too large means "none".
 
-    Frames are what joints move: a body with several turns has several, one after the other. With indices and masks as
-    data, mechanisms of the same sizes run in one compiled program.
+    Frames are what joints move: a body with several turns has several, one after the other. They are
+    constants of a program, except in a family, whose members have their own: there they are data.
     """
 
     place: Array  # (frames) the body that the frame begins, or none
@@ -128,7 +128,7 @@ class Plan(NamedTuple):
     masks: dict[str, np.ndarray]
 
     def arrays(self) -> Masks:
-        """The masks on the device."""
+        """The masks on the device, as constants of the program."""
         return Masks(**{name: jnp.asarray(value) for name, value in self.masks.items()})
 
 

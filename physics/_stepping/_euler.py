@@ -14,8 +14,8 @@ from ._multibody import Multibody
 class SemiImplicitEuler(AbstractSimulator[TimeState]):
     r"""$(M + \Delta t\, D)\, a = \tau - h$, $v' = v + \Delta t\, a$, $q' = q \oplus \Delta t\, v'$: MuJoCo's Euler.
 
-    $D$ is the joints' damping, so that stiff dampers do no harm; first order in time, without drift of the energy for
-    small steps. The state is `TimeState(t, JointState(q, v, act))`.
+    $D$ is the joints' damping, so that stiff dampers do no harm. First order in time: the energy of a fast motion
+    drifts (`Variational` has no drift, `RungeKutta4` little). The state is `TimeState(t, JointState(q, v, act))`.
     """
 
     multibody: Multibody
