@@ -38,7 +38,7 @@ class SoftLimits(AbstractForce):
         below, above = mechanism.lower - q, q - mechanism.upper
         spring = self._spring(below) - self._spring(above)
         damper = self.damping * (self._engaged(below) + self._engaged(above)) * v
-        return jnp.zeros_like(y.v).at[limited].set(spring - damper)
+        return jnp.zeros_like(y.v).at[limited].add(spring - damper)  # in a family several may be padding
 
     def _spring(self, depth: Array) -> Array:
         within = jnp.clip(depth / self.width, 0, 1)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import parameter
-from .._spatial import AbstractInertia, Inertia, normalized, stored
+from .._spatial import AbstractInertia, Inertia, inertia_of_ten, normalized, stored
 from ._joint import AbstractJoint, BALL, check_axis, Fixed, Free, HINGE, Passive, SLIDE, stack_or_empty
 from ._mechanism import Mechanism
 from ._topology import JointPlace, plan, Topology, WORLD
@@ -32,7 +32,7 @@ class Body(eqx.Module):
     joint: Any = eqx.field(default_factory=Fixed)
     position: Any = parameter(default=(0.0, 0.0, 0.0))
     orientation: Any = parameter(default=(1.0, 0.0, 0.0, 0.0))
-    inertia: Inertia = eqx.field(default_factory=lambda: Inertia(0.0))
+    inertia: AbstractInertia = eqx.field(default_factory=lambda: Inertia(0.0))
     shapes: tuple[Any, ...] = ()
 
     @property
@@ -128,6 +128,7 @@ def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtyp
         rest = jnp.concatenate([jnp.asarray(body.position, dtype), normalized(jnp.asarray(body.orientation, dtype))])
     rest = jnp.asarray(identity if rest is None else rest, dtype)
     relaxed = rest if passive.springref is None else _full(passive.springref, nq, f"springref of {whose}")
+    _check_balls(elements, relaxed, passive, whose)
     lower, upper = _limits(passive, elements, whose)
     spread = lambda name: _full(getattr(passive, name), nv, f"{name} of {whose}")
     for name in ("armature", "damping", "stiffness", "friction"):
@@ -140,6 +141,22 @@ def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtyp
         **{name: spread(name) for name in ("armature", "damping", "stiffness", "friction")},
     )
     return {name: jnp.asarray(value, dtype) for name, value in columns.items()}
+
+
+def _check_balls(elements: tuple[Any, ...], relaxed: Array, passive: Passive, whose: str) -> None:
+    """A ball's spring rests at a rotation, and its rotor is round: otherwise its inertia would turn with it."""
+    armature = _full(passive.armature, sum(3 if e.kind == BALL else 1 for e in elements), f"armature of {whose}")
+    q = v = 0
+    for element in elements:
+        ball = element.kind == BALL
+        if ball:
+            _refuse_other_than_unit(relaxed[q : q + 4], f"springref of {whose}")
+            three = armature[v : v + 3]
+            if not isinstance(three, Tracer) and np.ptp(np.asarray(three)) > 0:
+                raise ValueError(
+                    f"The armature of {whose} is {np.asarray(three)}: that of a ball is the same about all axes."
+                )
+        q, v = q + (4 if ball else 1), v + (3 if ball else 1)
 
 
 def _elements(body: Body, joint: Any) -> tuple[Any, ...]:
@@ -177,7 +194,9 @@ def _parents_first(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
     """The bodies in an order in which each comes after its parent; otherwise as they were given."""
     for body in bodies:
         if not isinstance(body, Body):
-            raise ValueError(f"A mechanism is made of Body(...), not of {body!r}.")
+            raise ValueError(
+                f"A mechanism is made of Body(...), not of {type(body).__name__}; write *bodies for a list."
+            )
         _vector(body.position, 3, f"position of body {body.name!r}")
         what = f"orientation of body {body.name!r}"
         _refuse_other_than_unit(_vector(body.orientation, 4, what), what)
@@ -200,7 +219,9 @@ def _parents_first(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
     return tuple(done)
 
 
-def _stacked(inertias: list[Inertia], dtype: Any) -> AbstractInertia:
+def _stacked(inertias: list[Any], dtype: Any) -> AbstractInertia:
+    if not all(isinstance(inertia, Inertia) for inertia in inertias):
+        return inertia_of_ten(jnp.stack([jnp.asarray(inertia.ten(), dtype) for inertia in inertias], axis=1))
     stack = lambda name: jnp.stack([jnp.asarray(getattr(inertia, name), dtype) for inertia in inertias])
     return stored(stack("mass"), stack("center"), stack("moments"))
 
@@ -211,11 +232,12 @@ def _refuse_massless(made: Mechanism) -> None:
         return
     matrix = np.asarray(_mass_matrix_away(made))
     diagonal = np.diag(matrix)
-    worst = int(np.argmin(diagonal))
-    if diagonal[worst] > 0:
+    worst, eps = int(np.argmin(diagonal)), np.finfo(matrix.dtype).eps
+    if diagonal[worst] > eps * diagonal.max():
         scale = np.sqrt(diagonal)
         values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-        if values[0] > 10 * len(matrix) * np.finfo(matrix.dtype).eps:
+        # in float32 a long chain looks like a singular one: there the diagonal has to do
+        if values[0] > 10 * len(matrix) * eps or eps > 1e-10:
             return
         worst = int(np.argmax(np.abs(vectors[:, 0])))
     raise ValueError(

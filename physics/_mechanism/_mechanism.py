@@ -20,7 +20,7 @@ from .._spatial import (
 )
 from .._state import Motion
 from . import _dynamics, _rules
-from ._configuration import difference, rate, retract, tangent
+from ._configuration import chart_rate, difference, rate, retract, tangent
 from ._derivatives import inverse_dynamics_slopes, Slopes
 from ._geometry import Geometry, geometry, moved_ten
 from ._sizes import check_size
@@ -171,7 +171,7 @@ class Mechanism(eqx.Module):
         return inverse_dynamics_slopes(self, self._plan, self._geometry(q, v=v, a=a), v, a)
 
     def forward_dynamics(self, q: Array, v: Array, tau: Array, added: Array | None = None) -> Array:
-        r"""$a = (M(q) + E)^{-1} (\tau - h(q, v))$, (nv,); NaN where M is singular.
+        r"""$a = (M(q) + E)^{-1} (\tau - h(q, v))$, (nv,); NaN where $M + E$ is not positive definite.
 
         `added` is E, a diagonal (nv,) or a symmetric matrix (nv, nv), zero by default: what an implicit step adds.
         """
@@ -179,9 +179,11 @@ class Mechanism(eqx.Module):
         return _rules.forward_dynamics(self, q, v, tau, jnp.zeros_like(v) if added is None else added)
 
     def passive(self, q: Array, v: Array) -> Array:
-        r"""Forces (nv,) of the joints' springs and dampers: $-k (q \ominus q_\text{ref}) - d v$."""
+        r"""Forces (nv,) of the joints' springs, of the energy $\frac12 k (q \ominus q_\text{ref})^2$, and dampers, $-d v$."""
         self._check(q=q, v=v)
-        return -self.stiffness * difference(self._plan, self.masks, q, self.springref) - self.damping * v
+        stretch = difference(self._plan, self.masks, q, self.springref)
+        # minus the gradient of the energy: by small changes of q, which change a rotation vector by its Jacobian
+        return -chart_rate(self._plan, self.masks, -stretch, self.stiffness * stretch) - self.damping * v
 
     def regressor(self, q: Array, v: Array, a: Array) -> Array:
         r"""Y(q, v, a), (nv, 10 nb), with $\tau = Y \pi$ (and the armature's $\tau$ added).
@@ -256,6 +258,8 @@ class Mechanism(eqx.Module):
     def _jacobian(self, found: Geometry, body: str | int, point: Any) -> tuple[Array, Array, Array]:
         """The Jacobian, the point (3, 1) from the first frame of its tree, and which velocities move it (nv,)."""
         k = self.topology.body(body) if isinstance(body, str) else body
+        if not 0 <= k < self.topology.nb:
+            raise ValueError(f"There is no body {k}: bodies count from 0 to {self.topology.nb - 1}.")
         point = jnp.asarray(point, found.axes.dtype)
         arm = matmul(found.pose[:3, :, k], jnp.append(point, jnp.ones_like(point, shape=())))[:, None]
         moved = self.masks.moves[k]

@@ -33,8 +33,8 @@ class AbstractInertia(eqx.Module):
 class Inertia(AbstractInertia):
     r"""Mass [kg], center of mass [m], and moments of inertia about the center [kg m²], in the body's axes.
 
-    `moments` are stored as (xx, xy, yy, xz, yz, zz). Give three numbers for principal axes along the body's own
-    (`orientation`, a quaternion, turns them), or a symmetric matrix (3, 3), or those six. Whatever is left out is
+    `moments` are stored as (xx, xy, yy, xz, yz, zz). Give three numbers for principal axes along the body's own,
+    or a symmetric matrix (3, 3), or those six; `orientation`, a quaternion, turns them. Whatever is left out is
     zero: `Inertia(mass=1.0)` is a point mass at the origin. Refused if no body can have it: a negative mass, moments
     that are negative or larger than the sum of the two others.
     """
@@ -196,16 +196,22 @@ def _same_dtype(x: Any, like: Array) -> Array:
 
 
 def _six(moments: Array, orientation: Array) -> Array:
-    if moments.shape == (6,):
-        return moments
+    """(xx, xy, yy, xz, yz, zz) of three principal moments, six numbers or a matrix, turned by a quaternion."""
     if moments.shape == (3,):
-        turn = rotation_matrix(normalized(orientation))
-        moments = jnp.sum(turn[:, None, :] * (turn * moments[None])[None, :, :], axis=2)
+        moments = jnp.diag(moments)
+    elif moments.shape == (6,):
+        moments = _full(moments)
     if moments.shape != (3, 3):
         raise ValueError(
             f"moments must be 3 principal ones, 6 numbers or a matrix (3, 3), not of shape {moments.shape}."
         )
-    return jnp.stack([moments[i, j] for i, j in zip(_ROWS, _COLUMNS, strict=True)])
+    if not isinstance(moments, Tracer):
+        known = np.asarray(moments)
+        if not np.allclose(known, known.T, rtol=0, atol=1e-6 * np.abs(known).max(initial=0), equal_nan=True):
+            raise ValueError(f"moments must be a symmetric matrix, not {known.tolist()}.")
+    turn = rotation_matrix(normalized(orientation))
+    turned = jnp.matmul(jnp.matmul(turn, moments, precision="highest"), turn.T, precision="highest")
+    return jnp.stack([(turned[i, j] + turned[j, i]) / 2 for i, j in zip(_ROWS, _COLUMNS, strict=True)])
 
 
 def _full(six: Any) -> Array:

@@ -50,19 +50,20 @@ class ImplicitFast(AbstractSimulator[TimeState]):
             slope = jax.jacfwd(act)(y.v)
             added = jnp.diag(added) - self.dt * (slope + slope.T) / 2
         force = self.multibody.force(t, y)
-        a = mechanism.forward_dynamics(y.q, y.v, force, added)
         if _lone_bodies(mechanism.topology):
-            a = self._spun(y, a, force - mechanism.bias(y.q, y.v), added)
+            a = self._spun(y, force - mechanism.bias(y.q, y.v), added)
+        else:
+            a = mechanism.forward_dynamics(y.q, y.v, force, added)
         return _advanced(self.multibody, state, a, self.dt)
 
-    def _spun(self, y: JointState, a: Array, push: Array, added: Array) -> Array:
+    def _spun(self, y: JointState, push: Array, added: Array) -> Array:
         """The accelerations, those of free bodies without joints with their gyroscopic forces taken implicitly."""
         mechanism = self.multibody.mechanism
         slopes = mechanism.inverse_dynamics_derivatives(y.q, y.v, jnp.zeros_like(y.v))
-        total = slopes.a + self.dt * slopes.v + (jnp.diag(added) if added.ndim == 1 else added)
+        matrix = slopes.a + (jnp.diag(added) if added.ndim == 1 else added)
         for own in _lone_bodies(mechanism.topology):
-            a = a.at[own].set(jnp.linalg.solve(total[own, own], push[own]))
-        return a
+            matrix = matrix.at[own, own].add(self.dt * slopes.v[own, own])
+        return jnp.linalg.solve(matrix, push)
 
 
 def _lone_bodies(topology: Any) -> tuple[slice, ...]:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from kinax.physics import (
+    about,
     Ball,
     Body,
     Free,
@@ -183,6 +184,31 @@ def test_poses_and_names_of_a_simple_arm():
     assert arm.topology.v_of("lower") == slice(1, 2)
 
 
+def test_an_inertia_is_the_same_however_it_is_given():
+    turn, principal = np.asarray(about([1.0, 2, 3], 0.7)), np.array([1.0, 2.0, 2.5])
+    matrix = np.asarray(rotation_matrix(jnp.asarray(turn)))
+    full = (matrix * principal) @ matrix.T
+    given = [
+        Inertia(1.0, (0, 0, 1), principal, orientation=turn),
+        Inertia(1.0, (0, 0, 1), np.diag(principal), orientation=turn),
+        Inertia(1.0, (0, 0, 1), full),
+        Inertia(1.0, (0, 0, 1), full[[0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 1, 2]]),
+    ]
+    for inertia in given[1:]:
+        close(inertia.ten(), given[0].ten())
+    one = mechanism(Body("a", joint=Ball(), inertia=LogCholesky.of(given[0])))
+    close(one.inertia.ten()[:, 0], given[0].ten())
+
+
+def test_a_spring_in_a_ball_pulls_down_its_energy():
+    """Also one that is harder about one axis, turned far."""
+    springs = Passive(stiffness=(1.0, 3.0, 6.0))
+    made = mechanism(Body("a", joint=Ball(passive=springs), inertia=Inertia(1.0, (0, 0, 0), (1, 1, 1))))
+    q = made.retract(made.rest, jnp.asarray([0.8, -1.1, 0.6]))
+    slope = jax.grad(lambda u: made.potential_energy(made.retract(q, u)))(jnp.zeros(3))
+    close(made.passive(q, jnp.zeros(3)), -slope)
+
+
 def test_log_cholesky_is_the_same_inertia_and_always_physical():
     made = every_joint()
     other = LogCholesky.of(made.inertia)
@@ -209,6 +235,12 @@ REFUSED = {
     "zero axis": (build(Body("a", joint=Hinge([0.0, 0, 0]), inertia=mass)), "axis"),
     "quaternion": (build(Body("a", orientation=(0, 0, 0, 0), inertia=mass)), "orientation of body 'a'"),
     "quaternion not unit": (build(Body("a", orientation=(1, 1, 0, 0), inertia=mass)), "length 1.41421"),
+    "springref": (build(Body("a", joint=Ball(passive=Passive(springref=0.0)), inertia=mass)), "springref of joint 'a'"),
+    "armature": (
+        build(Body("a", joint=Ball(passive=Passive(armature=(1, 2, 3))), inertia=mass)),
+        "same about all axes",
+    ),
+    "asymmetric": (lambda: Inertia(1.0, moments=[[1, 0.5, 0], [0, 1, 0], [0, 0, 1]]), "symmetric"),
     "limits": (build(Body("a", joint=Hinge(passive=Passive(limits=(1, -1))), inertia=mass)), "swapped"),
     "damping": (build(Body("a", joint=Hinge(passive=Passive(damping=-1)), inertia=mass)), "damping of joint 'a'"),
     "massless": (

@@ -23,9 +23,11 @@ from kinax.physics import (
     Multibody,
     MuntheKaas,
     Passive,
+    PointSpring,
     rotate,
     RungeKutta4,
     SemiImplicitEuler,
+    Slide,
     Variational,
 )
 from kinax.solvers import integrate, rollout, TimeState
@@ -208,6 +210,19 @@ def test_a_stiff_damper_does_no_harm_to_the_implicit_steps():
     for kind in (SemiImplicitEuler, ImplicitFast):
         last = run(kind(body, dt=0.01), start(body, [1.0]), 100).state.y
         np.testing.assert_allclose(last.v, -9.81 * 0.5 * np.sin(1.0) / 1e4, rtol=1e-3)
+
+
+def test_an_implicit_damper_between_a_free_body_and_another_keeps_their_momentum():
+    one = Inertia(1.0, (0, 0, 0), (1, 1, 1))
+    made = mechanism(
+        Body("a", joint=Free(), inertia=one),
+        Body("b", joint=Slide([1.0, 0, 0]), position=(2, 0, 0), inertia=one),
+        gravity=(0, 0, 0),
+    )
+    body = Multibody(made, (PointSpring("a", (0, 0, 0), "b", (0, 0, 0), stiffness=0.0, damping=100.0),))
+    v = jnp.zeros(7).at[6].set(2.0)
+    last = run(ImplicitFast(body, dt=0.01), start(body, v=v), 1).state.y
+    np.testing.assert_allclose(np.asarray(last.v)[[0, 6]], [2 / 3, 4 / 3], rtol=1e-9)
 
 
 def test_activations_are_stepped_with_the_bodies():
