@@ -179,7 +179,7 @@ class Mechanism(eqx.Module):
         return _rules.forward_dynamics(self, q, v, tau, jnp.zeros_like(v) if added is None else added)
 
     def passive(self, q: Array, v: Array) -> Array:
-        r"""Forces (nv,) of the joints' springs, of the energy $\frac12 k (q \ominus q_\text{ref})^2$, and dampers, $-d v$."""
+        r"""Forces (nv,) of the joints' springs, with the energy $\frac12 k (q \ominus q_\text{ref})^2$, and dampers."""
         self._check(q=q, v=v)
         stretch = difference(self._plan, self.masks, q, self.springref)
         # minus the gradient of the energy: by small changes of q, which change a rotation vector by its Jacobian

@@ -18,9 +18,10 @@ class Variational(AbstractSimulator[TimeState]):
     With $q' = q \oplus \Delta t\, w$ and the midpoint $\bar q = q \oplus \frac{\Delta t}{2} w$ the action of a step is
     $S(q, q') = \Delta t\, (T(\bar q, w) - U(\bar q))$; $w$ solves $-\partial_q S = M(q) v + \frac{\Delta t}{2} f$ and
     then $M(q') v' = \partial_{q'} S + \frac{\Delta t}{2} f$ with the forces $f(\bar q, w)$ that have no potential.
-    Symplectic: the energy of a conservative mechanism oscillates and does not drift, linear and angular momentum
-    (about the world's origin) of a free one are constant to `rtol`. The equation is solved by a fixed-point iteration with the mass matrix for a slope, which
-    converges for steps that resolve the motion, and is differentiated as an equation. Not solved: NaN.
+    Symplectic: the energy of a conservative mechanism oscillates and does not drift; linear and angular momentum (about
+    the world's origin) of a free one are constant to `rtol`. The equation is solved by a fixed-point iteration with the
+    mass matrix for a slope, which converges for steps that resolve the motion, and is differentiated as an equation.
+    Not solved: NaN.
 
     Activations of actuators are not supported: they make no mechanical system.
     Source: J. E. Marsden, M. West, Acta Numerica 10, 357 (2001), doi:10.1017/S096249290100006X.
