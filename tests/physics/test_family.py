@@ -5,7 +5,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.physics import family, Multibody, SemiImplicitEuler
+from kinax.physics import (
+    Body,
+    family,
+    Hinge,
+    Inertia,
+    JointState,
+    mechanism,
+    Multibody,
+    Passive,
+    SemiImplicitEuler,
+    SoftLimits,
+)
 from kinax.solvers import rollout, TimeState
 from tests.mechanisms import chain, every_joint, floating, somewhere
 
@@ -58,3 +69,17 @@ def test_a_family_of_families_is_refused():
         family(two, chain(2))
     with pytest.raises(ValueError, match="at least one"):
         family()
+
+
+def test_limits_that_only_pad_a_family_take_no_force_away():
+    mass = Inertia(1.0, (0, 0, -1), (0.1, 0.1, 0.1))
+    stop = Hinge([0.0, 1, 0], passive=Passive(limits=(-1.0, 1.0)))
+    one = mechanism(Body("a", joint=stop, inertia=mass))
+    two = mechanism(Body("a", joint=stop, inertia=mass), Body("b", joint=stop, inertia=mass))
+    force = SoftLimits(stiffness=100.0, damping=0.0)
+    q = jnp.asarray([[1.4, 0.0], [1.4, 1.4]])
+    push = eqx.filter_jit(lambda made, q: force(made, 0.0, JointState(q, 0 * q)))
+    found = eqx.filter_jit(eqx.filter_vmap(lambda made, q: force(made, 0.0, JointState(q, 0 * q))))(family(one, two), q)
+    np.testing.assert_allclose(found[0, 0], push(one, q[0, :1])[0])
+    np.testing.assert_allclose(found[1], push(two, q[1]))
+    assert found[0, 0] < -30
