@@ -95,7 +95,7 @@ def mujoco_c(folder: pathlib.Path) -> tuple[list[float], dict[str, Callable[[], 
     reset()
     for _ in range(10):
         mujoco.mj_step(model, data)
-    return [*data.qpos, *data.qvel], {"step": step, "batch": batch}
+    return [*data.qpos, *data.qvel], {"loop": step, "batch": batch}
 
 
 def mjx(folder: pathlib.Path) -> tuple[list[float], dict[str, Callable[[], float]]]:
@@ -119,8 +119,8 @@ def mjx(folder: pathlib.Path) -> tuple[list[float], dict[str, Callable[[], float
         return jnp.sum(d.qpos) + jnp.sum(d.qvel)
 
     runs = {
-        "step": (many(steps), (on_device, data), steps),
-        "call": (mjx.step, (on_device, data), 1),
+        "step": (mjx.step, (on_device, data), 1),
+        "loop": (many(steps), (on_device, data), steps),
         "gradient": (jax.value_and_grad(loss, argnums=2), (on_device, data, tau), 1),
         "batch": (
             jax.vmap(mjx.step, (None, 0)),
@@ -136,8 +136,8 @@ def mjx(folder: pathlib.Path) -> tuple[list[float], dict[str, Callable[[], float
             if name not in ready:
                 ready[name] = jax.jit(fn).lower(*arguments).compile()
                 jax.block_until_ready(ready[name](*arguments))
-            calls = 50 if name == "call" else 1
-            run = lambda: [jax.block_until_ready(ready[name](*arguments)) for _ in range(calls)]
+            calls = json.loads(str(start["calls"]))[name]
+            run = lambda: jax.block_until_ready([ready[name](*arguments) for _ in range(calls)])
             return seconds(run) / (units * calls)
 
         return measure

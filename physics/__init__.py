@@ -2,9 +2,9 @@
 
 from ._files import (
     Keyframe as Keyframe,
-    Model as Model,
     read_mjcf as read_mjcf,
     read_urdf as read_urdf,
+    Robot as Robot,
     urdf_shapes as urdf_shapes,
     write_mjcf as write_mjcf,
 )

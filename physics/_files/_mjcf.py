@@ -12,12 +12,12 @@ from .._mechanism import AbstractJoint, Ball, Body, Free, Hinge, JointState, Mec
 from .._spatial import Inertia
 from ._mjcf_actuators import reflected, wired
 from ._mjcf_shapes import shapes_of
-from ._model import Keyframe, Model
 from ._names import among, names_of
+from ._robot import Keyframe, Robot
 from ._unsupported import enabled, refuse_unsupported
 
 
-def read_mjcf(source: str | os.PathLike[str] | Any, *, ignore: Sequence[str] = ()) -> Model:
+def read_mjcf(source: str | os.PathLike[str] | Any, *, ignore: Sequence[str] = ()) -> Robot:
     r"""The robot that an MJCF file (or anything else that MuJoCo compiles) describes.
 
         robot = read_mjcf("humanoid.xml", ignore=("contact", "limit"))
@@ -44,7 +44,7 @@ def read_mjcf(source: str | os.PathLike[str] | Any, *, ignore: Sequence[str] = (
     model = _compiled(mujoco, source)
     refuse_unsupported(mujoco, model, tuple(ignore))
     made = _mechanism(mujoco, model)
-    return Model(
+    return Robot(
         mechanism=made,
         forces=_forces(mujoco, model, made),
         dt=float(model.opt.timestep),

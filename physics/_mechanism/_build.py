@@ -127,6 +127,8 @@ def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtyp
     if isinstance(joint, Free):
         rest = jnp.concatenate([jnp.asarray(body.position, dtype), normalized(jnp.asarray(body.orientation, dtype))])
     rest = jnp.asarray(identity if rest is None else rest, dtype)
+    if rest.shape != (nq,):
+        raise ValueError(f"The reference of {whose} has shape {rest.shape[1:]}, expected ().")
     relaxed = rest if passive.springref is None else _full(passive.springref, nq, f"springref of {whose}")
     _check_balls(elements, relaxed, passive, whose)
     lower, upper = _limits(passive, elements, whose)
@@ -167,10 +169,16 @@ def _elements(body: Body, joint: Any) -> tuple[Any, ...]:
         )
     if isinstance(joint, Free) and (body.parent != "world" or len(body.joints) > 1):
         raise ValueError(f"Body {body.name!r}: Free() is for a body of the world, without other joints.")
-    elements = joint.elements()
+    elements, whose = joint.elements(), f"joint {joint.name or body.name!r}"
+    if not isinstance(joint.passive, Passive):
+        raise ValueError(f"The `passive` of {whose} is {joint.passive!r}: write Passive(damping=...), for example.")
     for element in elements:
         if element.kind != BALL:
-            check_axis(element.axis, f"joint {joint.name or body.name!r}")
+            check_axis(element.axis, whose)
+        if element.anchor is not None:
+            _vector(element.anchor, 3, f"anchor of {whose}")
+        if element.pitch is not None and jnp.shape(element.pitch) != ():
+            raise ValueError(f"The pitch of {whose} has shape {jnp.shape(element.pitch)}, expected ().")
     return elements
 
 
@@ -180,6 +188,8 @@ def _limits(passive: Passive, elements: tuple[Any, ...], whose: str) -> tuple[An
         return np.zeros(0), np.zeros(0)
     if any(e.kind == BALL for e in elements):
         raise ValueError(f"Limits of {whose}: a joint with a ball has none; limit its swing by a force.")
+    if not isinstance(passive.limits, tuple | list) or len(passive.limits) != 2:
+        raise ValueError(f"The limits of {whose} are {passive.limits}: give (lower, upper).")
     lower, upper = (_full(x, nv, f"limits of {whose}") for x in passive.limits)
     if (
         not isinstance(lower, Tracer)
@@ -200,6 +210,10 @@ def _parents_first(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
         _vector(body.position, 3, f"position of body {body.name!r}")
         what = f"orientation of body {body.name!r}"
         _refuse_other_than_unit(_vector(body.orientation, 4, what), what)
+        if not isinstance(body.inertia, AbstractInertia):
+            raise ValueError(
+                f"The inertia of body {body.name!r} is {body.inertia!r}: write Inertia(mass, center, moments)."
+            )
     if not bodies:
         raise ValueError("A mechanism needs at least one Body.")
     _refuse_clashes(["world", *(body.name for body in bodies)], "bodies")
@@ -260,8 +274,8 @@ def _refuse_clashes(names: list[str], what: str) -> None:
 
 
 def _refuse_negative(value: Any, what: str) -> None:
-    if not isinstance(value, Tracer) and not np.all(np.asarray(value) >= 0):
-        raise ValueError(f"{what} must not be negative, got {np.asarray(value)}.")
+    if not isinstance(value, Tracer) and not np.all((np.asarray(value) >= 0) & np.isfinite(np.asarray(value))):
+        raise ValueError(f"{what} must be finite and not negative, got {np.asarray(value)}.")
 
 
 def _vector(value: Any, size: int, what: str) -> Array:

@@ -117,6 +117,9 @@ class Universal(AbstractJoint):
     passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
 
+    def __check_init__(self) -> None:
+        _refuse_parallel(self.first, self.second, self)
+
     def elements(self) -> tuple[Element, ...]:
         return Element(HINGE, self.first, self.anchor), Element(HINGE, self.second, self.anchor)
 
@@ -131,6 +134,9 @@ class Planar(AbstractJoint):
     second: Any = parameter(default=(0.0, 1.0, 0.0))
     passive: Passive = eqx.field(default_factory=Passive)
     name: str | None = eqx.field(default=None, static=True)
+
+    def __check_init__(self) -> None:
+        _refuse_parallel(self.first, self.second, self)
 
     def elements(self) -> tuple[Element, ...]:
         normal = jnp.cross(self.first, self.second)
@@ -179,7 +185,7 @@ class Free(AbstractJoint):
 class Fixed(AbstractJoint):
     """No motion at all: the same as no joint."""
 
-    passive: Passive = eqx.field(default_factory=Passive)
+    passive: Passive = eqx.field(default_factory=Passive, init=False)  # nothing moves that it could act on
     name: str | None = eqx.field(default=None, static=True)
 
     def elements(self) -> tuple[Element, ...]:
@@ -197,6 +203,17 @@ def check_axis(axis: Any, whose: str) -> None:
         length = np.linalg.norm(np.asarray(axis, dtype=float))
         if not (np.isfinite(length) and length > 1e-12):
             raise ValueError(f"{whose}: the axis {np.asarray(axis)} has no direction; give a vector of nonzero length.")
+
+
+def _refuse_parallel(first: Any, second: Any, joint: AbstractJoint) -> None:
+    """Two axes span a plane, as far as their values are known."""
+    whose = f"{type(joint).__name__} {joint.name or ''}".strip()
+    check_axis(first, f"{whose}, first")
+    check_axis(second, f"{whose}, second")
+    if not (isinstance(first, Tracer) or isinstance(second, Tracer)):
+        a, b = (np.asarray(x, dtype=float) / np.linalg.norm(x) for x in (first, second))
+        if np.linalg.norm(np.cross(a, b)) < 1e-6:
+            raise ValueError(f"{whose}: `first` and `second` are parallel; give two directions.")
 
 
 def widths(element: Element) -> tuple[int, int]:

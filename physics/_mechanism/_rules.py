@@ -63,6 +63,9 @@ def _change_of_forces(
 ) -> Array:
     """The change of the joints' forces by changes of the parameters, q, v and a, each a tangent or None."""
     (q, v, a), (d_mechanism, dq, dv, da) = at, tangents
+    if any(x is not None for x in jax.tree.leaves(d_mechanism)):  # one pass for everything: no matrices to keep
+        again = lambda m, q, v, a: _dynamics.inverse_dynamics(m, geometry(m, sizes, q), v, a)
+        return eqx.filter_jvp(again, (mechanism, q, v, a), (d_mechanism, dq, dv, da))[1]
     change = jax.numpy.zeros_like(v)
     if any(x is not None for x in (dq, dv, da)):
         slopes = inverse_dynamics_slopes(mechanism, sizes, found, v, a)
@@ -72,7 +75,4 @@ def _change_of_forces(
             change = change + matmul(slopes.v, dv)
         if da is not None:
             change = change + matmul(slopes.a, da)
-    if any(x is not None for x in jax.tree.leaves(d_mechanism)):
-        again = lambda m: _dynamics.inverse_dynamics(m, geometry(m, sizes, q), v, a)
-        change = change + eqx.filter_jvp(again, (mechanism,), (d_mechanism,))[1]
     return change

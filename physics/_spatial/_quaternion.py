@@ -6,6 +6,8 @@ The first axis counts the four components; one quaternion has the shape (4,).
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ...solvers._types import inexact_asarray
@@ -95,6 +97,10 @@ def quaternion_log(a: Array) -> Array:
 def about(axis: Any, angle: Any) -> Array:
     """The unit quaternion (4,) of a turn by `angle` [rad] about `axis`, of any length but zero."""
     axis, angle = jnp.asarray(inexact_asarray(axis)), jnp.asarray(inexact_asarray(angle))
+    if axis.shape != (3,) or angle.shape != ():
+        raise ValueError(f"about() takes an axis (3,) and an angle (), not {axis.shape} and {angle.shape}.")
+    if not isinstance(axis, Tracer) and not np.any(np.asarray(axis)):
+        raise ValueError("about() needs an axis that is not zero.")
     return jnp.concatenate([jnp.cos(angle / 2)[None], jnp.sin(angle / 2) * unit(axis)])
 
 

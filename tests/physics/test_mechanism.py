@@ -18,7 +18,9 @@ from kinax.physics import (
     Passive,
     rotate,
     rotation_matrix,
+    Screw,
     Slide,
+    Universal,
 )
 from tests.helpers import astype
 from tests.mechanisms import every_joint, Maker, MECHANISMS, somewhere
@@ -225,6 +227,11 @@ def build(*bodies):
     return lambda: mechanism(*bodies)
 
 
+def wrong(body, where):
+    """With a number in place of what belongs there, past the type checks of the tests."""
+    return eqx.tree_at(where, body, 0.1)
+
+
 mass = Inertia(1.0, (0, 0, 1), (0.1, 0.1, 0.1))
 REFUSED = {
     "names clash": (build(Body("a", inertia=mass), Body("a", inertia=mass)), "'a'"),
@@ -254,6 +261,15 @@ REFUSED = {
     "negative moment": (lambda: Inertia(1.0, moments=(-0.1, 0.1, 0.1)), "negative"),
     "triangle": (lambda: Inertia(1.0, moments=(0.1, 0.1, 0.3)), "triangle"),
     "nan": (lambda: Inertia(np.nan), "NaN"),
+    "anchor": (build(Body("a", joint=Ball(anchor=(0.0, 1.0)), inertia=mass)), "anchor of joint 'a' has shape"),
+    "pitch": (build(Body("a", joint=Screw(pitch=(0.1, 0.2)), inertia=mass)), "pitch of joint 'a' has shape"),
+    "reference": (build(Body("a", joint=Slide(reference=(1.0, 2.0)), inertia=mass)), "reference of joint 'a'"),
+    "one limit": (build(Body("a", joint=Hinge(passive=Passive(limits=(1,))), inertia=mass)), "give .lower, upper."),
+    "passive": (build(wrong(Body("a", joint=Hinge(), inertia=mass), lambda b: b.joint.passive)), "write Passive"),
+    "inertia": (build(wrong(Body("a", joint=Hinge()), lambda b: b.inertia)), "write Inertia"),
+    "stiffness": (build(Body("a", joint=Hinge(passive=Passive(stiffness=np.inf)), inertia=mass)), "must be finite"),
+    "parallel": (lambda: Universal((1.0, 0, 0), (-2.0, 0, 0)), "parallel"),
+    "no turn": (lambda: about((0.0, 0, 0), 1.0), "not zero"),
 }
 
 

@@ -25,13 +25,13 @@ from kinax.physics import (
     Mechanism,
     mechanism,
     Mesh,
-    Model,
     Multibody,
     Passive,
     Planar,
     Plane,
     read_mjcf,
     read_urdf,
+    Robot,
     RungeKutta4,
     SemiImplicitEuler,
     Slide,
@@ -75,7 +75,7 @@ def model_there(mujoco: Any, path: pathlib.Path) -> Any:
     return m
 
 
-def answers(model: Model, y: JointState, control: jax.Array) -> dict[str, Any]:
+def answers(model: Robot, y: JointState, control: jax.Array) -> dict[str, Any]:
     """What is compared, as one program."""
     made = model.mechanism
     poses = made.poses(y.q)
@@ -110,7 +110,7 @@ def answers_there(mujoco: Any, m: Any, y: JointState, control: np.ndarray) -> di
     )
 
 
-def check_equal(mujoco: Any, model: Model, there: Any, *spreads: float) -> None:
+def check_equal(mujoco: Any, model: Robot, there: Any, *spreads: float) -> None:
     """At states away from rest by about `spreads`."""
     made, program, generator = model.mechanism, jax.jit(answers), np.random.default_rng(5)
     np.testing.assert_allclose(made.rest, there.qpos0, rtol=0, atol=1e-12)

@@ -14,7 +14,7 @@ class Keyframe(NamedTuple):
     control: Any
 
 
-class Model(NamedTuple):
+class Robot(NamedTuple):
     """What `read_mjcf` finds in a file.
 
     - `mechanism`, and the `forces` that act on it.
