@@ -151,8 +151,8 @@ def _padded_masks(own: Plan, nb: int, to: Sizes, extra: tuple[int, int, int]) ->
         to.hinges + own.slides + np.arange(slides),
         to.hinges + to.slides + 3 * own.balls + np.arange(3 * balls),
     ]
-    parts = np.split(old["motion"], [first, last])
-    motion = [wide(x, n, to.nf) for x, n in zip(parts, (to.hinges, to.slides, to.balls), strict=True)]
+    parts = np.split(old["motion"], [own.slides])
+    motion = [wide(x, n, to.nf) for x, n in zip(parts, (to.slides, to.balls), strict=True)]
     jumps = np.full((to.rounds, to.nf), to.nf)
     jumps[: old["jumps"].shape[0], : own.nf] = none(old["jumps"], own.nf, to.nf)
     moved_pick = lambda pick, was, now: np.where(pick >= was, pick - was + now, pick)
@@ -161,6 +161,7 @@ def _padded_masks(own: Plan, nb: int, to: Sizes, extra: tuple[int, int, int]) ->
         place=fill(none(old["place"], nb, to.nb), to.nf, to.nb),
         jumps=jumps,
         root=np.concatenate([old["root"], np.arange(own.nf, to.nf)]),
+        hinge=fill(none(old["hinge"], own.hinges, to.hinges), to.nf, to.hinges),
         motion=np.concatenate(motion),
         end=fill(old["end"], to.nb, 0),
         moves=wide(old["moves"], to.nb, to.nv),
@@ -173,7 +174,7 @@ def _padded_masks(own: Plan, nb: int, to: Sizes, extra: tuple[int, int, int]) ->
         hinge_pitch=fill(none(old["hinge_pitch"], own.screws, to.screws), to.hinges, to.screws),
         limited=fill(old["limited"], to.limits, 0),
         slide_q=np.concatenate([old["slide_q"], q[hinges:]]),
-        hinge_q=np.concatenate([old["hinge_q"], q[:hinges]]),
+        hinge_q=fill(old["hinge_q"], to.nf, 0),
         ball_q=np.concatenate([old["ball_q"], ball_q]),
         ball_v=np.concatenate([old["ball_v"], ball_v]),
         q_of_v=np.concatenate([none(old["q_of_v"], own.nq, to.nq), q, np.full(3 * balls, to.nq)]),

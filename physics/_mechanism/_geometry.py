@@ -20,9 +20,9 @@ class Fixed(NamedTuple):
     """What follows from the parameters alone: under `vmap` and in loops it is computed once."""
 
     place: Array  # (4, 4, nf) the frame in its parent, before it moves
-    sine: Array  # (4, 4, hinges) a turn by q is 1 + sin q sine + (1 - cos q) versine + q advance
-    versine: Array  # (4, 4, hinges)
-    advance: Array  # (4, 4, hinges)
+    turns: (
+        Array  # (1 + 2 or, with screws, 3; 4, 4, nf) the frame in its parent is their sum times 1, sin q, 1 - cos q, q
+    )
     slide: Array  # (4, 4, slides) a shift by q is 1 + q slide
     anchor: Array  # (3, balls)
     axes: Array  # (6, nv) the twist of each degree of freedom in the frame that it is constant in
@@ -67,11 +67,15 @@ def fixed(mechanism: Any, plan: Plan) -> Fixed:
         ],
         axis=1,
     )
+    place = places[:, :, masks.place]
+    turns = [_change(turn, -apply(turn, at_hinge)), _change(twice, -apply(twice, at_hinge))]
+    turns += [_change(jnp.zeros_like(turn), pitch[None] * hinge)] if plan.screws else []
+    none = jnp.zeros((4, 4, 1), dtype)
     return Fixed(
-        place=places[:, :, masks.place],
-        sine=_change(turn, -apply(turn, at_hinge)),
-        versine=_change(twice, -apply(twice, at_hinge)),
-        advance=_change(jnp.zeros_like(turn), pitch[None] * hinge),
+        place=place,
+        turns=jnp.stack(
+            [place, *(compose(place, jnp.concatenate([each, none], axis=2)[:, :, masks.hinge]) for each in turns)]
+        ),
         slide=_change(jnp.zeros((3, 3, plan.slides), dtype), slide),
         anchor=at_ball,
         axes=axes[:, masks.axis],
@@ -84,7 +88,7 @@ def geometry(mechanism: Any, plan: Plan, q: Array) -> Geometry:
     masks, known = mechanism.masks, fixed(mechanism, plan)
     identity = jnp.eye(4, dtype=q.dtype)[:, :, None]
     with_world = lambda pose: jnp.concatenate([pose, identity], axis=2)
-    pose = compose(known.place, identity + _own_motion(known, mechanism, plan, q))
+    pose = _joined(known, mechanism, plan, q)
     first = masks.jumps[0] == plan.nf
     shift = jnp.zeros((4, 4, 1), bool).at[:3, 3].set(True)
     start, pose = pose[:3, 3][:, masks.root], jnp.where(first[None, None] & shift, 0, pose)
@@ -113,23 +117,24 @@ def moved_ten(pose: Array, ten: Array) -> Array:
     return matmul(jnp.asarray(TEN_OF_PSEUDO, ten.dtype), moments)
 
 
-def _own_motion(known: Fixed, mechanism: Any, plan: Plan, q: Array) -> Array:
-    """What each frame's own joint adds to the unit matrix, (4, 4, nf)."""
-    masks, moved, parts = mechanism.masks, q - mechanism.rest, []
+def _joined(known: Fixed, mechanism: Any, plan: Plan, q: Array) -> Array:
+    """Each frame in its parent, (4, 4, nf): where it is at rest, moved by its own joint."""
+    masks, moved, pose, parts = mechanism.masks, q - mechanism.rest, known.place, []
     if plan.hinges:
-        angle = moved[masks.hinge_q][None, None]
-        # 1 - cos with all its digits
-        turned = jnp.sin(angle) * known.sine + 2 * jnp.sin(angle / 2) ** 2 * known.versine
-        parts.append(turned + angle * known.advance if plan.screws else turned)
+        # 1 - cos with all its digits. What is gathered, and what is summed along an axis, is computed once: otherwise
+        # the compiler would repeat the sines for each entry of a matrix, and the matrix for each of its uses
+        factors = [jnp.ones_like(moved), jnp.sin(moved), 2 * jnp.sin(moved / 2) ** 2] + ([moved] if plan.screws else [])
+        pose = jnp.sum(jnp.stack(factors)[:, masks.hinge_q][:, None, None] * known.turns, axis=0)
     if plan.slides:
         parts.append(moved[masks.slide_q][None, None] * known.slide)
     if plan.balls:
         turn = rotation_matrix(normalized(q[masks.ball_q].T)) - jnp.eye(3, dtype=q.dtype)[:, :, None]
         parts.append(_change(turn, -apply(turn, known.anchor)))
     if not parts:
-        return jnp.zeros((4, 4, plan.nf), q.dtype)
+        return pose
     each = jnp.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
-    return matmul(each.reshape(16, -1), masks.motion.astype(q.dtype)).reshape(4, 4, -1)
+    own = matmul(each.reshape(16, -1), masks.motion.astype(q.dtype)).reshape(4, 4, -1)
+    return pose + compose(known.place, own)
 
 
 def _moved(pose: Array, twist: Array) -> Array:

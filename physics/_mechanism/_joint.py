@@ -185,8 +185,12 @@ class Free(AbstractJoint):
 class Fixed(AbstractJoint):
     """No motion at all: the same as no joint."""
 
-    passive: Passive = eqx.field(default_factory=Passive, init=False)  # nothing moves that it could act on
     name: str | None = eqx.field(default=None, static=True)
+
+    @property
+    def passive(self) -> Passive:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Nothing: it would have nothing to act on."""
+        return Passive()
 
     def elements(self) -> tuple[Element, ...]:
         return ()

@@ -91,7 +91,8 @@ class Masks(eqx.Module):
     place: Array  # (frames) the body that the frame begins, or none
     jumps: Array  # (rounds, frames) ancestors 1, 2, 4, ... generations up, or none
     root: Array  # (frames) the first ancestor
-    motion: Array  # (hinges, slides, balls; frames) whether the element moves the frame
+    hinge: Array  # (frames) the hinge that turns the frame, or none
+    motion: Array  # (slides, balls; frames) whether the element moves the frame
     end: Array  # (bodies) the frame that carries the body
     moves: Array  # (bodies, nv) whether a degree of freedom moves a body
     before: Array  # (nv, nv) whether the column's joint lies nearer to the world on the row's path
@@ -103,7 +104,7 @@ class Masks(eqx.Module):
     hinge_pitch: Array  # (hinges) among the pitches of screws, or none
     limited: Array  # (limits) the velocities whose coordinate has limits
     slide_q: Array
-    hinge_q: Array
+    hinge_q: Array  # (frames) the coordinate of the hinge that turns the frame; any, if there is none
     ball_q: Array  # (balls, 4)
     ball_v: Array  # (balls, 3)
     q_of_v: Array  # (nv) the coordinate whose rate this velocity is, or none
@@ -190,12 +191,17 @@ def _axis_masks(frames: "_Frames") -> dict[str, np.ndarray]:
     """Which element each degree of freedom and each frame's motion is."""
     nf, dofs, counts = len(frames.parent), frames.dofs, frames.counts
     start = {HINGE: 0, SLIDE: counts[HINGE], BALL: counts[HINGE] + counts[SLIDE]}
-    motion = np.zeros((sum(counts.values()), nf), dtype=bool)
+    motion = np.zeros((counts[SLIDE] + counts[BALL], nf), dtype=bool)
+    hinge = np.full(nf, counts[HINGE], np.int32)
     for d in dofs:
-        motion[start[d.kind] + d.element, d.frame] = True
+        if d.kind == HINGE:
+            hinge[d.frame] = d.element
+        else:
+            motion[d.element + (counts[SLIDE] if d.kind == BALL else 0), d.frame] = True
     above = [nf if p < 0 else p for p in frames.parent]
     screws = np.cumsum(frames.screw) - 1
     return dict(
+        hinge=hinge,
         motion=motion,
         axis=_indices(start[d.kind] + (3 * d.element + d.part if d.kind == BALL else d.element) for d in dofs),
         seen_from=_indices(above[d.frame] if d.kind == SLIDE else d.frame for d in dofs),
@@ -211,17 +217,20 @@ def _coordinate_masks(frames: "_Frames") -> dict[str, np.ndarray]:
     nv, nq, dofs = len(frames.dofs), frames.nq, frames.dofs
     q_of_v, v_of_q = np.full(nv, nq, np.int32), np.full(nq, nv, np.int32)
     q_pick, v_pick = np.arange(nq, dtype=np.int32), np.arange(nv, dtype=np.int32)
+    hinge_q = np.zeros(len(frames.parent), np.int32)
     for k, d in enumerate(dofs):
         if d.kind == BALL:
             v_pick[k] = nv + 3 * d.element + d.part
         else:
             q_of_v[k] = frames.q_index[d.kind][d.element]
+            if d.kind == HINGE:
+                hinge_q[d.frame] = q_of_v[k]
             v_of_q[q_of_v[k]] = k
     for b, first in enumerate(frames.q_index[BALL]):
         q_pick[first : first + 4] = nq + 4 * b + np.arange(4)
     return dict(
         slide_q=_indices(frames.q_index[SLIDE]),
-        hinge_q=_indices(frames.q_index[HINGE]),
+        hinge_q=hinge_q,
         ball_q=_indices(first + i for first in frames.q_index[BALL] for i in range(4)).reshape(-1, 4),
         ball_v=_indices(k for k, d in enumerate(dofs) if d.kind == BALL).reshape(-1, 3),
         q_of_v=q_of_v,
