@@ -186,6 +186,7 @@ def ready(fn: Callable[..., Any], *arguments: Any, calls: int = 1) -> Callable[[
     jax.block_until_ready(compiled(*arguments))
 
     def measure() -> float:
+        jax.block_until_ready(compiled(*arguments))  # a peer may have run in between: wake the threads
         begin = time.perf_counter()
         jax.block_until_ready([compiled(*arguments) for _ in range(calls)])
         return (time.perf_counter() - begin) / calls

@@ -93,6 +93,7 @@ from ._problem import (
     Tied as Tied,
     TimeSeries as TimeSeries,
 )
+from ._radau import Radau as Radau
 from ._report import Plots as Plots
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout

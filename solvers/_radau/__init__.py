@@ -1,0 +1,3 @@
+"""Radau IIA methods for stiff equations."""
+
+from ._radau import Radau as Radau
