@@ -59,7 +59,7 @@ def scipy(p: Problem, method: str) -> Run:
     numbers = lambda fn: lambda t, y: np.asarray(fn(t, y))
 
     def run(rtol: float) -> tuple[float, int, float]:
-        field(0.0, y0), jacobian(0.0, y0)
+        jax.block_until_ready((field(0.0, y0), jacobian(0.0, y0)))
         begin = time.perf_counter()
         found = solve_ivp(
             numbers(field),

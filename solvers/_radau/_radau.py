@@ -54,6 +54,12 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
     def init(self, terms, t0, t1, y0, args):
         """The polynomial of the last step, which the next one starts from, and that step; nothing at first."""
         flat, _ = ravel_pytree(y0)
+        if not jnp.issubdtype(flat.dtype, jnp.floating):
+            raise ValueError(
+                f"Radau needs a state of real numbers, not {flat.dtype}: split it into real and imaginary part."
+            )
+        if jnp.shape(terms.contr(t0, t1)) != ():
+            raise ValueError("Radau solves ordinary differential equations, not stochastic or controlled ones.")
         return jnp.zeros((self.stages, flat.shape[0]), flat.dtype), jnp.ones((), flat.dtype)
 
     def func(self, terms, t0, y0, args):
@@ -65,12 +71,12 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
         method, (curve, before) = self._method, solver_state
         flat, unflat = ravel_pytree(y0)
         h = terms.contr(t0, t1).astype(flat.dtype)
+        times = t0 + jnp.asarray(method.c, jnp.result_type(t0)) * (t1 - t0)
         slope, known = self._decoupled(*_constant((terms, t0, h, flat, args)), unflat)
 
         def residual(stages, given):
-            terms, t0, h, flat, args = given
-            at = lambda c, y: _flat_field(terms, t0 + (c * h).astype(jnp.result_type(t0)), y, args, unflat)
-            slopes = jax.vmap(at)(jnp.asarray(method.c, flat.dtype), stages)
+            terms, times, h, flat, args = given
+            slopes = jax.vmap(lambda t, y: _flat_field(terms, t, y, args, unflat))(times, stages)
             return stages - flat[None] - h * (jnp.asarray(method.a, flat.dtype) @ slopes)
 
         guess = jnp.where(made_jump, 0, _extrapolated(method, curve, h / before))
@@ -78,7 +84,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
             residual,
             self.root_finder,
             _constant(flat[None] + guess),
-            (terms, t0, h, flat, args),
+            (terms, times, h, flat, args),
             options=dict(decoupled=known, start=_constant(flat)[None]),
             max_steps=self.root_find_max_steps,
             adjoint=optx.ImplicitAdjoint(linear_solver=lx.AutoLinearSolver(well_posed=True)),
@@ -99,13 +105,19 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
         push = lambda direction: jax.jvp(lambda y: _flat_field(terms, t0, y, args, unflat), (y,), (direction,))
         one = jnp.eye(y.shape[0], dtype=y.dtype)
         slope, jacobian = jax.vmap(push, out_axes=(None, 1))(one)
-        scale = (self.root_finder.atol + self.root_finder.rtol * jnp.abs(y)).astype(y.dtype)
         # scaled, the matrix loses no digits by components that are small
+        scale = _units((self.root_finder.atol + self.root_finder.rtol * jnp.abs(y)).astype(y.dtype))
         jacobian = jacobian * scale[None] / scale[:, None]
         wide = jnp.complex64 if y.dtype == jnp.float32 else jnp.complex128
         factors = h.astype(wide) / jnp.asarray(self._method.eigenvalues, wide)
         inverses = jnp.linalg.inv(one.astype(wide)[None] - factors[:, None, None] * jacobian.astype(wide)[None])
         return slope, Decoupled(inverses=inverses, scale=scale)
+
+
+def _units(tolerance: Array) -> Array:
+    """The tolerances of the components, none of them zero."""
+    most = jnp.max(tolerance, initial=0)
+    return jnp.where(most > 0, jnp.maximum(tolerance, 1e-30 * most), 1)
 
 
 def _flat_field(terms: Any, t: Any, y: Array, args: PyTree, unflat: Callable[[Array], PyTree]) -> Array:
