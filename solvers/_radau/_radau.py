@@ -72,7 +72,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
         flat, unflat = ravel_pytree(y0)
         h = terms.contr(t0, t1).astype(flat.dtype)
         times = t0 + jnp.asarray(method.c, jnp.result_type(t0)) * (t1 - t0)
-        slope, known = self._decoupled(*_constant((terms, t0, h, flat, args)), unflat)
+        slope, known = self._decoupled(_constant((terms, t0, h, flat, args)), unflat)
 
         def residual(stages, given):
             terms, times, h, flat, args = given
@@ -100,8 +100,9 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
         dense = dict(y0=y0, y1=y1, curve=curve)
         return y1, unflat(error), dense, _constant((curve, h)), result
 
-    def _decoupled(self, terms, t0, h, y, args, unflat):
+    def _decoupled(self, start, unflat):
         """The slope at the start, and what the iteration needs of the Jacobian there."""
+        terms, t0, h, y, args = start
         push = lambda direction: jax.jvp(lambda y: _flat_field(terms, t0, y, args, unflat), (y,), (direction,))
         one = jnp.eye(y.shape[0], dtype=y.dtype)
         slope, jacobian = jax.vmap(push, out_axes=(None, 1))(one)
