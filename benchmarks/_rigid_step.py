@@ -45,6 +45,7 @@ from ._measure import case, seconds
 
 PEERS = pathlib.Path(__file__).parent / "_rigid_step_peers.py"
 BATCH, DT = 256, 0.002
+LABELS = {"loop": "step in a loop", "batch": f"batch {BATCH}"}
 CALLS = {"step": 100, "loop": 1, "gradient": 20, "batch": 5}  # in a row
 PATIENCE = {"batch": 90.0}  # seconds that a peer may take for an answer, compilation included
 USUAL = 400.0
@@ -75,7 +76,7 @@ class Peer:
         found = self._ask(what)
         if found is None:
             self.close()
-            self._start(os.environ | {"XLA_FLAGS": SAFE})
+            self._start(os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {SAFE}"})
             found = self._ask(what)
         return float("nan") if found is None else found["seconds"]
 
@@ -281,7 +282,7 @@ def _one(
     if what == "batch":
         medians = {side: 1 / value for side, value in medians.items()}
     kinax = medians.pop("kinax")
-    label = f"{name} {'step in a loop' if what == 'loop' else f'batch {BATCH}' if what == 'batch' else what}"
+    label = f"{name} {LABELS.get(what, what)}"
     return case(label, metric, kinax, medians, higher_is_better=what == "batch", **notes)
 
 

@@ -20,9 +20,7 @@ class Fixed(NamedTuple):
     """What follows from the parameters alone: under `vmap` and in loops it is computed once."""
 
     place: Array  # (4, 4, nf) the frame in its parent, before it moves
-    turns: (
-        Array  # (1 + 2 or, with screws, 3; 4, 4, nf) the frame in its parent is their sum times 1, sin q, 1 - cos q, q
-    )
+    turns: Array  # (3 or, with screws, 4; 4, 4, nf) times 1, sin q, 1 - cos q, q: the frame in its parent is their sum
     slide: Array  # (4, 4, slides) a shift by q is 1 + q slide
     anchor: Array  # (3, balls)
     axes: Array  # (6, nv) the twist of each degree of freedom in the frame that it is constant in

@@ -73,6 +73,11 @@ class BlockNewton(optx.AbstractRootFinder):
 def correction(known: Decoupled, residual: Array) -> Array:
     """What a residual (s, n) moves the stages by, with the sign turned; both in units of the scale."""
     method, wide = radau(residual.shape[0]), known.inverses.dtype
-    modes = jnp.asarray(method.to_modes, wide) @ residual.astype(wide)
-    turned = jnp.einsum("kij,kj->ki", known.inverses, modes, precision=jax.lax.Precision.HIGHEST)
-    return jnp.real(jnp.asarray(method.to_stages, wide) @ turned)
+    modes = exact(jnp.asarray(method.to_modes, wide), residual.astype(wide))
+    turned = exact(known.inverses, modes[:, :, None])[:, :, 0]
+    return jnp.real(exact(jnp.asarray(method.to_stages, wide), turned))
+
+
+def exact(a: Array, b: Array) -> Array:
+    """a @ b in full precision: GPUs would round float32 operands to ten bits."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 
 from ._collocation import along, Collocation
 from ._method import Method, radau
-from ._newton import BlockNewton, Decoupled
+from ._newton import BlockNewton, Decoupled, exact
 
 
 class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
@@ -77,7 +77,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
         def residual(stages, given):
             terms, times, h, flat, args = given
             slopes = jax.vmap(lambda t, y: _flat_field(terms, t, y, args, unflat))(times, stages)
-            return stages - flat[None] - h * (jnp.asarray(method.a, flat.dtype) @ slopes)
+            return stages - flat[None] - h * exact(jnp.asarray(method.a, flat.dtype), slopes)
 
         guess = jnp.where(made_jump, 0, _extrapolated(method, curve, h / before))
         found = optx.root_find(
@@ -91,9 +91,9 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
             throw=False,
         )
         z = found.value - flat[None]
-        curve = jnp.asarray(method.lift, z.dtype) @ z
-        push = h * slope + jnp.asarray(method.error, z.dtype) @ _constant(z)
-        error = known.scale * (jnp.real(known.inverses[0]) @ (push / known.scale)) / method.real
+        curve = exact(jnp.asarray(method.lift, z.dtype), z)
+        push = h * slope + exact(jnp.asarray(method.error, z.dtype), _constant(z))
+        error = known.scale * exact(jnp.real(known.inverses[0]), push / known.scale) / method.real
         result = diffrax.RESULTS.promote(found.result)
         error = jnp.where(diffrax.is_okay(result), error, jnp.inf)  # so that the step is rejected
         y1 = unflat(found.value[-1])

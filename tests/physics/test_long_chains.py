@@ -53,7 +53,7 @@ def weighted(a):
     return jnp.sum(jnp.sin(jnp.arange(1.0, a.size + 1)) * a**2)
 
 
-def close(found, expected, within):
+def assert_close(found, expected, within):
     for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(x, y, rtol=0, atol=within * np.abs(y).max(initial=1e-300))
 
@@ -70,7 +70,7 @@ def test_a_chain_moves_as_with_factors_in_both_precisions():
 
     (a, _, unknown), (_, left, _) = at(jnp.stack([added, 0 * added, -added]))
     expected = jax.jit(factors)(made, q, v, tau, added)
-    close(a, expected, 1e-10)
+    assert_close(a, expected, 1e-10)
     # nothing added: the matrix is nearly singular, but what is left of the forces is small
     assert np.abs(left).max() < 1e-10 * np.abs(tau).max()
     assert np.isnan(unknown).any()  # not a positive definite matrix
@@ -78,7 +78,7 @@ def test_a_chain_moves_as_with_factors_in_both_precisions():
     single = lambda tree: jax.tree.map(lambda x: x.astype(jnp.float32) if eqx.is_inexact_array(x) else x, tree)
     rounded = jax.jit(levels)(*single((made, q, v, tau, added)))
     assert rounded.dtype == jnp.float32
-    close(rounded, expected, 1e-3)
+    assert_close(rounded, expected, 1e-3)
 
 
 def test_robots_that_branch_move_as_with_factors(robots):
@@ -87,7 +87,7 @@ def test_robots_that_branch_move_as_with_factors(robots):
         jax.jit(jax.value_and_grad(lambda at, way=way: weighted(way(robots, *at))))(given(robots))
         for way in (levels, factors)
     )
-    close(found, expected, 1e-10)
+    assert_close(found, expected, 1e-10)
 
 
 @pytest.mark.slow
@@ -103,4 +103,4 @@ def test_derivatives_of_both_modes_and_orders(robots):
         both = jax.value_and_grad(value, argnums=tuple(range(5)))
         return jax.jit(lambda at, along: jax.jvp(both, at, along))(at, along)
 
-    close(derivatives(levels), derivatives(factors), 1e-9)
+    assert_close(derivatives(levels), derivatives(factors), 1e-9)

@@ -82,76 +82,78 @@ inverse_dynamics = eqx.filter_jit(lambda made, q, v, a: made.inverse_dynamics(q,
 poses = eqx.filter_jit(lambda made, q: made.poses(q))
 
 
-def close(found, expected, tolerance=1e-12):
+def assert_close(found, expected, tolerance=1e-12):
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(np.asarray(expected)).max()))
 
 
 def test_inverse_dynamics_is_mass_times_acceleration_and_bias(case):
     made, (q, v, a), found = case
     matrix = np.asarray(found["matrix"])
-    close(matrix @ a + found["bias"], found["tau"])
-    close(found["back"], a, 1e-10)
-    close(matrix, matrix.T)
+    assert_close(matrix @ a + found["bias"], found["tau"])
+    assert_close(found["back"], a, 1e-10)
+    assert_close(matrix, matrix.T)
     assert np.linalg.eigvalsh(matrix)[0] > 0
-    close(found["kinetic"], v @ matrix @ v / 2)
+    assert_close(found["kinetic"], v @ matrix @ v / 2)
 
 
 def test_coriolis_forces_do_no_work_beyond_the_change_of_the_mass_matrix(case):
     _, (_, v, _), found = case
-    close(v @ found["matrix_rate"] @ v, 2 * v @ found["coriolis"])
+    assert_close(v @ found["matrix_rate"] @ v, 2 * v @ found["coriolis"])
 
 
 def test_energy_is_conserved_without_dampers(case):
     _, _, found = case
-    close(found["power"], 0, 1e-10 * float(np.abs(found["kinetic"])))
+    assert_close(found["power"], 0, 1e-10 * float(np.abs(found["kinetic"])))
 
 
 def test_momentum_changes_by_the_forces_on_the_mechanism(case):
     """Only what floats has no forces from the world on it."""
     made, _, found = case
     mass = made.inertia.mass.sum()
-    close(found["momentum"].linear, mass * found["center_rate"])
+    assert_close(found["momentum"].linear, mass * found["center_rate"])
     if made.topology.joints[0].kinds == ("slide",) * 3 + ("ball",) and made.topology.parents.count(-1) == 1:
         tau = np.asarray(found["tau"])
-        close(found["momentum_rate"].linear, tau[:3], 1e-11)
+        assert_close(found["momentum_rate"].linear, tau[:3], 1e-11)
 
 
 def test_jacobians_are_derivatives(case):
     _, (q, v, a), found = case
-    close(found["jacobian"][3:] @ v, found["velocity"])
-    close(found["jacobian_rate"], found["jacobian_along"])
-    close(found["accelerations"], found["twist_rates"])
+    assert_close(found["jacobian"][3:] @ v, found["velocity"])
+    assert_close(found["jacobian_rate"], found["jacobian_along"])
+    assert_close(found["accelerations"], found["twist_rates"])
 
 
 def test_closed_derivatives_are_those_of_the_function(case):
     """The rules in both modes against the formulas; against differences in `test_mechanism_gradients`."""
     _, _, found = case
     for mode in ("forward", "reverse"):
-        close(found[mode][0], found["slopes"].q)
-        close(found[mode][1], found["slopes"].v)
-    close(found["slopes"].a, found["matrix"])
+        assert_close(found[mode][0], found["slopes"].q)
+        assert_close(found[mode][1], found["slopes"].v)
+    assert_close(found["slopes"].a, found["matrix"])
 
 
 def test_regressor_is_linear_in_the_ten_parameters(case):
     made, (_, _, a), found = case
     linear = found["regressor"] @ made.inertia.ten().T.reshape(-1)
-    close(linear + made.armature * a, found["tau"])
+    assert_close(linear + made.armature * a, found["tau"])
 
 
 def test_configurations_come_back():
     made = every_joint()
     q, v, _ = somewhere(made)
     moved = made.retract(q, v)
-    close(made.difference(moved, q), v)
-    close(made.tangent(q, made.rate(q, v)), v)
-    close(made.tangent(q, q), jnp.where(made.masks.carried, 0, made.tangent(q, q)))  # length of a quaternion: no turn
+    assert_close(made.difference(moved, q), v)
+    assert_close(made.tangent(q, made.rate(q, v)), v)
+    assert_close(
+        made.tangent(q, q), jnp.where(made.masks.carried, 0, made.tangent(q, q))
+    )  # length of a quaternion: no turn
 
 
 def test_the_length_of_a_quaternion_changes_nothing():
     made = every_joint()
     q, v, a = somewhere(made)
     longer = q.at[made.masks.ball_q].multiply(1.7)
-    close(inverse_dynamics(made, longer, v, a), inverse_dynamics(made, q, v, a))
+    assert_close(inverse_dynamics(made, longer, v, a), inverse_dynamics(made, q, v, a))
 
 
 def test_nothing_depends_on_where_the_world_is_or_on_the_order_of_bodies():
@@ -167,11 +169,11 @@ def test_nothing_depends_on_where_the_world_is_or_on_the_order_of_bodies():
     assert other.topology.names == ("a", "c", "b")
     q, v, a = somewhere(first)
     tau = inverse_dynamics(first, q, v, a)
-    close(inverse_dynamics(moved, q, v, a), tau)
-    close(poses(moved, q).position, poses(first, q).position + shift[None])
+    assert_close(inverse_dynamics(moved, q, v, a), tau)
+    assert_close(poses(moved, q).position, poses(first, q).position + shift[None])
     by_name = lambda x, of: jnp.concatenate([x[of(joint)] for joint in ("a", "c", "b_1", "b_2")])
     q2, v2, a2 = by_name(q, first.topology.q_of), by_name(v, first.topology.v_of), by_name(a, first.topology.v_of)
-    close(inverse_dynamics(other, q2, v2, a2), by_name(tau, first.topology.v_of))
+    assert_close(inverse_dynamics(other, q2, v2, a2), by_name(tau, first.topology.v_of))
 
 
 def test_poses_and_names_of_a_simple_arm():
@@ -180,8 +182,8 @@ def test_poses_and_names_of_a_simple_arm():
         Body("lower", "upper", Hinge([0.0, 1, 0]), (0, 0, -1), inertia=Inertia(1.0, (0, 0, -0.5))),
     )
     pose = poses(arm, jnp.asarray([np.pi / 2, -np.pi / 2]))
-    close(pose.position, np.array([[0, 0, 0], [-1, 0, 0]]))
-    close(rotation_matrix(pose.orientation[1]), np.eye(3))
+    assert_close(pose.position, np.array([[0, 0, 0], [-1, 0, 0]]))
+    assert_close(rotation_matrix(pose.orientation[1]), np.eye(3))
     assert [joint.name for joint in arm.topology.joints] == ["shoulder", "lower"]
     assert arm.topology.v_of("lower") == slice(1, 2)
 
@@ -197,9 +199,9 @@ def test_an_inertia_is_the_same_however_it_is_given():
         Inertia(1.0, (0, 0, 1), full[[0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 1, 2]]),
     ]
     for inertia in given[1:]:
-        close(inertia.ten(), given[0].ten())
+        assert_close(inertia.ten(), given[0].ten())
     one = mechanism(Body("a", joint=Ball(), inertia=LogCholesky.of(given[0])))
-    close(one.inertia.ten()[:, 0], given[0].ten())
+    assert_close(one.inertia.ten()[:, 0], given[0].ten())
 
 
 def test_a_spring_in_a_ball_pulls_down_its_energy():
@@ -208,13 +210,13 @@ def test_a_spring_in_a_ball_pulls_down_its_energy():
     made = mechanism(Body("a", joint=Ball(passive=springs), inertia=Inertia(1.0, (0, 0, 0), (1, 1, 1))))
     q = made.retract(made.rest, jnp.asarray([0.8, -1.1, 0.6]))
     slope = jax.grad(lambda u: made.potential_energy(made.retract(q, u)))(jnp.zeros(3))
-    close(made.passive(q, jnp.zeros(3)), -slope)
+    assert_close(made.passive(q, jnp.zeros(3)), -slope)
 
 
 def test_log_cholesky_is_the_same_inertia_and_always_physical():
     made = every_joint()
     other = LogCholesky.of(made.inertia)
-    close(other.ten(), made.inertia.ten())
+    assert_close(other.ten(), made.inertia.ten())
     theta = jnp.asarray(np.random.default_rng(0).normal(size=(20, 10)))
     mass, mx, my, mz, xx, xy, yy, xz, yz, zz = np.asarray(LogCholesky(theta).ten())
     for k in range(20):

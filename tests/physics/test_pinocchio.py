@@ -100,14 +100,16 @@ def test_pinocchio(name, root):
     floats = isinstance(root, Free)
     peer = peer_of(name, mechanism, state.q, state.v, a)
     q, v, a = jnp.asarray(state.q), jnp.asarray(state.v), jnp.asarray(a)
-    close = lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
+    assert_close = lambda ours, theirs: np.testing.assert_allclose(
+        ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max()
+    )
 
     ours = jax.tree.map(np.asarray, jax.jit(answers)(mechanism, q, v, a))
     data = peer.model.createData()
-    close(ours["tau"], peer.turn.T @ peer.pin.rnea(peer.model, data, peer.q, peer.v, peer.a))
+    assert_close(ours["tau"], peer.turn.T @ peer.pin.rnea(peer.model, data, peer.q, peer.v, peer.a))
     expected = slopes_there(peer, floats)
     for mine, theirs in zip(ours["slopes"], expected, strict=True):
-        close(mine, theirs)
+        assert_close(mine, theirs)
     if floats:
         inverse = np.linalg.inv(expected[2])
         there = [-inverse @ expected[0], -inverse @ expected[1], inverse]
@@ -116,12 +118,12 @@ def test_pinocchio(name, root):
         inverse = np.triu(there[2]) + np.triu(there[2], 1).T
         there = [peer.turn.T @ x @ peer.turn for x in (*there[:2], inverse)]
     for mine, theirs in zip(ours["forward"], there, strict=True):
-        close(mine, theirs)
+        assert_close(mine, theirs)
 
     regressor = ours["regressor"]
-    close(regressor @ np.asarray(mechanism.inertia.ten()).T.reshape(-1), ours["tau"])
+    assert_close(regressor @ np.asarray(mechanism.inertia.ten()).T.reshape(-1), ours["tau"])
     theirs = peer.turn.T @ peer.pin.computeJointTorqueRegressor(peer.model, data, peer.q, peer.v, peer.a)
     for k in range(1, peer.model.njoints):
         joint = mechanism.topology.joints[0].name if floats and k == 1 else peer.model.names[k]
         body = mechanism.topology.joint(joint).body
-        close(regressor[:, 10 * body : 10 * body + 10], theirs[:, 10 * k - 10 : 10 * k])
+        assert_close(regressor[:, 10 * body : 10 * body + 10], theirs[:, 10 * k - 10 : 10 * k])

@@ -158,8 +158,8 @@ def test_dtype_jit_and_vmap(case):
     compiled = jax.jit(lambda y: case.system(0.0, y, None))
     mapped = jax.jit(jax.vmap(compiled))(many)
     for i, expected in enumerate([rate, compiled(jax.tree.map(lambda x: 1.1 * x, case.y0))]):
-        close = lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-12)
-        jax.tree.map(close, mapped, expected)
+        assert_close = lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-12, atol=1e-12)
+        jax.tree.map(assert_close, mapped, expected)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5), single, rate)
 
 
