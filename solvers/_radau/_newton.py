@@ -29,7 +29,7 @@ class BlockNewton(optx.AbstractRootFinder):
 
     $P$ is blockwise the inverse of $1 - (h / \lambda_k) J$: small matrices, one of them real, in place of one that is s
     times as large. Ends when what is left, estimated from the rate of convergence, is sqrt(rtol) in units of the
-    tolerance (at most `kappa`), when corrections below 0.3 stop to shrink, or when they grow.
+    tolerance (at most `kappa`), when corrections below 0.1 stop to shrink, or when they grow.
     """
 
     rtol: Any
@@ -57,7 +57,7 @@ class BlockNewton(optx.AbstractRootFinder):
         size, rate = state.size, state.rate
         # errors that are left over add up where nothing damps them, at tight tolerances over many steps
         enough = jnp.clip(jnp.sqrt(self.rtol), 10 * jnp.finfo(y.dtype).eps / self.rtol, self.kappa)
-        stagnates = (size < 0.3) & (rate > 0.3)  # on the rounding errors of the field
+        stagnates = (size < 0.1) & (rate > 0.3)  # on the rounding errors of the field
         converged = (size == 0) | stagnates | ((rate < 1) & (size * rate / (1 - rate) < enough))
         diverged = ~converged & ~(rate <= 2)
         over = (state.step >= 2) & (converged | diverged)
