@@ -52,6 +52,22 @@ from ._fit import (
     UserStarts as UserStarts,
 )
 from ._fixed_step import FixedStep as FixedStep
+from ._geometric import (
+    BAOAB as BAOAB,
+    Composition as Composition,
+    GaussLegendre as GaussLegendre,
+    ImplicitMidpoint as ImplicitMidpoint,
+    LangevinState as LangevinState,
+    OBABO as OBABO,
+    PositionVerlet as PositionVerlet,
+    RESPA as RESPA,
+    StageFixedPoint as StageFixedPoint,
+    StageNewton as StageNewton,
+    Strang as Strang,
+    VelocityVerlet as VelocityVerlet,
+    yoshida4 as yoshida4,
+    yoshida6 as yoshida6,
+)
 from ._implicit import Implicit as Implicit
 from ._integrate import integrate as integrate
 from ._interop import (

@@ -1,0 +1,156 @@
+"""Collocation at the nodes of Gauss, for Hamiltonian fields that do not separate, and for any other."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+import optimistix as optx
+from jax.flatten_util import ravel_pytree
+from jaxtyping import PyTree
+from numpy.polynomial import legendre
+
+from .._simulator import AbstractSimulator
+from .._solution import TimeState
+from .._types import parameter
+from ._pair import later
+from ._stages import StageNewton
+
+
+class GaussLegendre(AbstractSimulator[TimeState]):
+    r"""Collocation at the s nodes of Gauss, of order 2s: $Z_i = h \sum_j a_{ij} f(t + c_j h, y_0 + Z_j)$,
+    $y_1 = y_0 + h \sum_i b_i f(t + c_i h, y_0 + Z_i)$.
+
+    For any vector field, Hamiltonian without being separable above all: symplectic, symmetric, A-stable, and exact for
+    quadratic invariants (angular momentum, a norm). The equations are solved to rounding, so that the energy error of
+    a Hamiltonian field stays bounded; if that fails, the state is NaN: reduce `dt`.
+
+    - `vector_field`: a function `f(t, y, args)`, called with `args = None`; `y` is any PyTree of real arrays.
+    - `dt` $h$: the step, a time; a negative one goes back.
+    - `stages`: s, 1 or more.
+    - `root_finder`: `StageNewton()` by default; `StageFixedPoint()` for large states and short steps.
+
+    Derivatives are those of the equations (implicit function theorem), in both modes. Source: E. Hairer, C. Lubich,
+    G. Wanner, Geometric Numerical Integration (2006), sections II.1, VI.4 and VIII.6.
+    """
+
+    vector_field: Callable[..., PyTree]
+    dt: Any = parameter()
+    stages: int = eqx.field(default=2, static=True)
+    root_finder: optx.AbstractRootFinder = eqx.field(default_factory=StageNewton)
+    max_steps: int = eqx.field(default=50, static=True)
+
+    def __check_init__(self) -> None:
+        if isinstance(self.stages, bool) or not isinstance(self.stages, int) or self.stages < 1:
+            raise ValueError(f"GaussLegendre.stages must be a whole number of at least 1, not {self.stages!r}.")
+
+    def __call__(self, state: TimeState) -> TimeState:
+        """The state at `t + dt`."""
+        return _collocated(self, self.stages, state)
+
+
+class ImplicitMidpoint(AbstractSimulator[TimeState]):
+    r"""The implicit midpoint rule, $y_1 = y_0 + h f(t + \frac h2, \frac{y_0 + y_1}{2})$.
+
+    `GaussLegendre` with one stage: of order 2, symplectic, symmetric, A-stable, exact for quadratic invariants.
+
+    - `vector_field`: a function `f(t, y, args)`, called with `args = None`; `y` is any PyTree of real arrays.
+    - `dt` $h$: the step, a time; a negative one goes back.
+    - `root_finder`: `StageNewton()` by default; `StageFixedPoint()` for large states and short steps.
+
+    Where the equation cannot be solved the state is NaN: reduce `dt`. Source: E. Hairer, C. Lubich, G. Wanner,
+    Geometric Numerical Integration (2006), sections II.1 and VI.4.
+    """
+
+    vector_field: Callable[..., PyTree]
+    dt: Any = parameter()
+    root_finder: optx.AbstractRootFinder = eqx.field(default_factory=StageNewton)
+    max_steps: int = eqx.field(default=50, static=True)
+
+    def __call__(self, state: TimeState) -> TimeState:
+        """The state at `t + dt`."""
+        return _collocated(self, 1, state)
+
+
+class _Tableau(NamedTuple):
+    c: np.ndarray  # (s,)
+    b: np.ndarray  # (s,)
+    a: np.ndarray  # (s, s)
+
+
+@functools.cache
+def _gauss(stages: int) -> _Tableau:
+    """By the W-transformation, so that b_i a_ij + b_j a_ji = b_i b_j holds to rounding.
+
+    Source: E. Hairer, G. Wanner, Solving Ordinary Differential Equations II (1996), section IV.5.
+    """
+    x, weights = legendre.leggauss(stages)
+    degrees = np.arange(stages)
+    w = legendre.legvander(x, stages - 1) * np.sqrt(2 * degrees + 1)[None, :]  # orthonormal: W^T B W = 1
+    xi = 1 / (2 * np.sqrt(4.0 * degrees[1:] ** 2 - 1))
+    middle = np.diag(xi, -1) - np.diag(xi, 1)
+    middle[0, 0] = 0.5
+    return _Tableau(c=(1 + x) / 2, b=weights / 2, a=w @ middle @ w.T * weights[None, :] / 2)
+
+
+def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
+    y0, unflat = ravel_pytree(state.y)
+    if not jnp.issubdtype(y0.dtype, jnp.floating):
+        raise ValueError(
+            f"{type(simulator).__name__} needs a state of real numbers, not {y0.dtype}: split it into real and "
+            "imaginary part."
+        )
+    tableau = _gauss(stages)
+    c, b, a = (jnp.asarray(x, y0.dtype) for x in tableau)
+    h = simulator.dt.astype(y0.dtype)
+    times = state.t + jnp.asarray(tableau.c, state.t.dtype) * simulator.dt.astype(state.t.dtype)
+    field = lambda simulator, t, y: ravel_pytree(simulator.vector_field(t, unflat(y), None))[0]
+
+    def slopes(z, given):
+        simulator, times, y0, _ = given
+        return jax.vmap(lambda t, z: field(simulator, t, y0 + z))(times, z)
+
+    def residual(z, given):
+        return z - given[-1] * _exact(a, slopes(z, given))
+
+    frozen = _constant((simulator, later(state.t, simulator.dt / 2), state.t, y0, h))
+    guess, options = _prepared(field, frozen, c, a)
+    given = (simulator, times, y0, h)
+    found = optx.root_find(
+        residual,
+        simulator.root_finder,
+        guess,
+        given,
+        options=options,
+        max_steps=simulator.max_steps,
+        adjoint=optx.ImplicitAdjoint(linear_solver=lx.AutoLinearSolver(well_posed=True)),
+        throw=False,
+    )
+    y1 = y0 + h * _exact(b, slopes(found.value, given))  # h f damps what is left of the error of the stages
+    y1 = jnp.where(found.result == optx.RESULTS.successful, y1, jnp.nan)
+    return TimeState(t=later(state.t, simulator.dt), y=unflat(y1))
+
+
+def _prepared(field: Callable[..., Any], start: Any, c: Any, a: Any) -> tuple[Any, dict[str, Any]]:
+    """A guess of the stages, and what the iteration needs of the Jacobian in the middle of the step."""
+    simulator, middle, t0, y0, h = start
+    slope = field(simulator, t0, y0)
+    jacobian = jax.jacfwd(lambda y: field(simulator, middle, y))(y0 + h / 2 * slope)
+    times = (c * h)[:, None]
+    guess = times * slope[None]
+    scale = jnp.max(jnp.abs(y0)) + jnp.max(jnp.abs(h * slope))
+    scale = jnp.where(scale > 0, scale, 1)
+    return guess, dict(matrix=h * a, jacobian=jacobian, scale=jnp.broadcast_to(scale, y0.shape))
+
+
+def _exact(a: Any, b: Any) -> Any:
+    """a @ b in full precision: GPUs would round float32 operands to ten bits."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def _constant(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)

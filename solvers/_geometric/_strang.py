@@ -1,0 +1,93 @@
+"""Two simulators in turn."""
+
+from collections.abc import Callable
+from typing import Any, Generic
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from .._simulator import AbstractSimulator
+from .._solution import TimeState
+from .._tree import is_concrete
+from .._types import Scalar, State, strong
+from ._composition import at_time, end_of_step, scaled
+from ._pair import joined, moved
+
+
+class Strang(AbstractSimulator[State], Generic[State]):
+    r"""Half a step of `outer`, a step of `inner`, half a step of `outer`: $\dot y = f(t, y) + g(t, y)$ from a simulator
+    of $\dot y = f$ and one of $\dot y = g$.
+
+    Of order 2 if both are (and symmetric, symplectic, … if both are). Both have the same `dt`, the time of a whole
+    step; each runs by its own clock, a state's `t` ends at `t + dt`. A simulator can be split further, so that there
+    are three parts and more. Source: G. Strang, SIAM J. Numer. Anal. 5, 506 (1968), doi:10.1137/0705041.
+    """
+
+    outer: AbstractSimulator[State]
+    inner: AbstractSimulator[State]
+
+    def __check_init__(self) -> None:
+        steps = (self.outer.dt, self.inner.dt)
+        if is_concrete(steps) and not np.isclose(float(steps[0]), float(steps[1]), rtol=1e-6):
+            raise ValueError(
+                f"Strang needs two simulators of the same dt, not {float(steps[0])} and {float(steps[1])}; half the "
+                "step of the outer one is taken by itself."
+            )
+
+    @property
+    def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The whole step."""
+        return self.inner.dt
+
+    def __call__(self, state: State) -> State:
+        """One step."""
+        half = scaled(self.outer, 0.5)
+        first = half(state)
+        middle, end = end_of_step(state, half.dt), end_of_step(state, self.dt)
+        state = self.inner(at_time(first, getattr(state, "t", None)))
+        return at_time(half(at_time(state, middle)), end)
+
+
+class RESPA(AbstractSimulator[TimeState]):
+    r"""Slow forces once, fast ones `n` times a step: `n / 2` steps of `fast`, a kick $p \mathrel{+}= h f(t, q)$, `n /
+    2` steps of `fast`.
+
+    The state is `TimeState(t, y)` with a pair `y` such as `Phase(q, p)`, whose second part `slow` kicks.
+    Time-reversible and symplectic if `fast` is, of order 2. For forces that are stiff and cheap beside others that are
+    smooth and dear. Resonance limits the whole step to well below half the period of the fastest vibration.
+
+    - `slow`: a function `f(t, q)`, the rate of the second part by the slow forces.
+    - `fast`: a simulator of all else, of order 2 or more, its `dt` the short step: `PositionVerlet(field, dt)`, say.
+    - `n`: the number of short steps in a step, even. `dt` is `n * fast.dt`.
+
+    Source: M. Tuckerman, B. J. Berne and G. J. Martyna, J. Chem. Phys. 97, 1990 (1992), doi:10.1063/1.463137.
+    """
+
+    slow: Callable[..., PyTree]
+    fast: AbstractSimulator[TimeState]
+    n: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if isinstance(self.n, bool) or not isinstance(self.n, int | np.integer) or self.n < 2 or self.n % 2:
+            raise ValueError(f"RESPA.n must be an even number of short steps, 2 or more, not {self.n!r}.")
+
+    @property
+    def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The whole step."""
+        return self.n * self.fast.dt
+
+    def __call__(self, state: TimeState) -> TimeState:
+        """The state at `t + dt`."""
+        middle, end = end_of_step(state, self.dt / 2), end_of_step(state, self.dt)
+        state = at_time(self._half(state), middle)
+        y = state.y
+        if not (isinstance(y, tuple) and len(y) == 2):
+            raise ValueError(f"RESPA needs a state y of two parts, such as Phase(q, p), not {type(y).__name__}.")
+        kicked = joined(y, y[0], moved(y[1], self.dt, self.slow(middle, y[0])))
+        return at_time(self._half(TimeState(t=middle, y=kicked)), end)
+
+    def _half(self, state: TimeState) -> TimeState:
+        one: Any = lambda state, _: (self.fast(state), None)
+        return jax.lax.scan(one, jax.tree.map(strong, state), length=self.n // 2)[0]
