@@ -85,6 +85,16 @@ from ._interop import (
     to_xarray as to_xarray,
 )
 from ._loop import Recording as Recording
+from ._manifold import (
+    AbstractLieGroup as AbstractLieGroup,
+    CommutatorFree as CommutatorFree,
+    Euclidean as Euclidean,
+    RATTLE as RATTLE,
+    RungeKuttaMuntheKaas as RungeKuttaMuntheKaas,
+    SE3 as SE3,
+    SO3 as SO3,
+    UnitQuaternion as UnitQuaternion,
+)
 from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._problem import (
     AbstractLoss as AbstractLoss,
@@ -109,7 +119,14 @@ from ._problem import (
     Tied as Tied,
     TimeSeries as TimeSeries,
 )
-from ._radau import Radau as Radau
+from ._radau import (
+    AbstractJacobian as AbstractJacobian,
+    consistent_start as consistent_start,
+    Dense as Dense,
+    MassTerm as MassTerm,
+    Radau as Radau,
+    ResidualTerm as ResidualTerm,
+)
 from ._report import Plots as Plots
 from ._results import RESULTS as RESULTS
 from ._rollout import rollout as rollout

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
 from ._presets import nonstiff
+from ._radau import Radau
 from ._results import RESULTS
 from ._solution import finish, Solution, TimeState
 from ._stall import finite_rms_norm, StallGuard
@@ -44,7 +45,8 @@ def integrate(
     A thin verb over `diffrax.diffeqsolve`: whatever diffrax takes, this takes.
 
     - `vector_field`: a function `f(t, y, args)` whose value has the structure, shapes and dtypes of `y`, or
-      diffrax's own terms (`MultiTerm(ODETerm(..), ControlTerm(..))` for an SDE, `ControlTerm` for a CDE).
+      diffrax's own terms (`MultiTerm(ODETerm(..), ControlTerm(..))` for an SDE, `ControlTerm` for a CDE), or, with
+      `solver=stiff()`, a `MassTerm` or `ResidualTerm` for differential-algebraic equations.
     - `y0`: the initial state, a PyTree of float arrays.
     - `ts`: times that never decrease; the first is the start, unless `t0` is given. Under `jax.vmap` every member
       has its own; ragged ones are padded with NaN (`pad_times`).
@@ -118,8 +120,10 @@ def _solve(
     if not limited:
         saveat = eqx.tree_at(lambda s: s.controller_state, saveat, guarded)
         saveat = saveat if plain else _with_end(saveat)
+    terms = _terms(vector_field, times.t0, y0, args)
+    begin = solver.judge(terms, times.t0, y0, args, machinery.tolerances) if isinstance(solver, Radau) else None
     inner = diffrax.diffeqsolve(
-        _terms(vector_field, times.t0, y0, args),
+        terms,
         solver,
         times.t0,
         times.t1,
@@ -142,11 +146,13 @@ def _solve(
         end_t, end_y = end_ts[0], jax.tree.map(lambda y: y[0], end_ys)
     stalled_at = inner.controller_state[1] if guarded else jnp.asarray(jnp.inf, times.t1.dtype)  # pyright: ignore
     verdict = RESULTS.where(stalled_at < times.t1, RESULTS.stalled, RESULTS.promote(inner.result))
+    if begin is not None:
+        verdict = RESULTS.where(begin.result == RESULTS.successful, verdict, begin.result)
     return Solution(
         ts=times.restore(saved_ts) if machinery.saveat is None else saved_ts,  # pyright: ignore[reportArgumentType]
         ys=saved_ys,
         state=TimeState(t=jnp.minimum(end_t, stalled_at), y=end_y),
-        stats={k: v for k, v in inner.stats.items() if k != "max_steps"},
+        stats={k: v for k, v in inner.stats.items() if k != "max_steps"} | (begin.facts if begin else {}),
         result=RESULTS.where(times.valid & all_finite(y0), verdict, RESULTS.invalid_input),
         interpolation=inner.interpolation,
         event_mask=inner.event_mask,

@@ -20,6 +20,18 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     invalid_input = (
         "The initial state holds NaN or infinity, or the times decrease or are not finite; nothing was solved."
     )
+    inconsistent_start = (
+        "The initial values do not satisfy the algebraic equations (the statistics name the component that is farthest "
+        "off, in units of its tolerance). `consistent_start(term, y0)` moves the algebraic unknowns to where they do."
+    )
+    index_too_high = (
+        "The algebraic equations do not determine the algebraic unknowns: the index is above 1. Differentiate those "
+        "equations by time until they do, and substitute; of a mechanical system with constraints, use `Holonomic`."
+    )
+    singular_pencil = (
+        "The equations do not determine the solution: M - z J is singular for every number z, M the mass matrix and J "
+        "the Jacobian at the start. Two equations say the same, or an unknown appears in none."
+    )
     not_converged = (
         "The iteration has not reached a fixed point, so its implicit derivative would be wrong. Increase `n`, or "
         "loosen the tolerances of `Implicit`."
@@ -53,4 +65,32 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "The box has shrunk to less than half the reach of the forces, which no liquid or solid does. Usual causes: "
         "a potential that attracts without bound, a pressure in wrong units, or a box that responds too fast (a longer "
         "relaxation time of the box)."
+    )
+    events_exhausted = (
+        "More transitions happened than `max_events` allows; `solution.state.t` is the time reached. Raise `max_events`, "
+        "or look at `solution.events`: the same transition again and again means that its reset does not leave the guard."
+    )
+    grazing = (
+        "A guard touches zero without crossing it at a speed (at `solution.state.t`): a change of the state as small as "
+        "the tolerances decides whether the event happens, so that nothing after it has a derivative. Usual causes: the "
+        "reset leaves the state at rest on the guard, or the parameters lie at the border between two kinds of motion. "
+        "Change them, tighten `rtol` and `atol`, or model what happens there smoothly (a compliant contact, say)."
+    )
+    simultaneous = (
+        "Two transitions happen at the same time, as far as the tolerances can tell (at `solution.state.t`), and their "
+        "order would decide what follows. Tighten `rtol` and `atol`, or make one transition of them whose reset says "
+        "what happens when both do."
+    )
+    zeno = (
+        "Events accumulate: the intervals between them shrink below what the tolerances resolve, towards "
+        "`solution.stats['accumulation_time']` (a ball that comes to rest, a switch that chatters). Stop before it, give "
+        "the switch a hysteresis, or let the reset change to a mode in which the guard is silent."
+    )
+    guard_at_start = (
+        "At the start a guard is on the far side of its crossing and going farther, or on zero and about to cross, so it "
+        "would never be seen to cross. Start on the near side, use `direction=None`, or turn the guard's sign by mode."
+    )
+    nonfinite_field = (
+        "The vector field returned NaN or infinity, so that no step could be made: the statistics name the component, "
+        "`solution.state.t` is the time. Usual causes: a log or a root of a negative number, a division by zero."
     )

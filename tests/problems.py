@@ -221,3 +221,107 @@ def scaled_error(problem: Problem, y: Any) -> float:
     found = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(y)])
     scale = np.where(np.array(problem.reference) == 0, 1, np.abs(problem.reference))
     return float(np.max(np.abs(found - problem.reference) / scale))
+
+
+def akzo_nobel(t: Any, y: Any, args: Any) -> Any:
+    """Chemical Akzo Nobel: five species, the sixth unknown by an algebraic equation (Stortelder 1998)."""
+    pressure, henry, uptake, product = 0.9, 737.0, 3.3, 115.83
+    oxygen = jnp.sqrt(y[1])
+    r1 = 18.7 * y[0] ** 4 * oxygen
+    r2 = 0.58 * y[2] * y[3]
+    r3 = 0.58 / 34.4 * y[0] * y[4]
+    r4 = 0.09 * y[0] * y[3] ** 2
+    r5 = 0.42 * y[5] ** 2 * oxygen
+    return jnp.stack(
+        [
+            -2 * r1 + r2 - r3 - r4,
+            -r1 / 2 - r4 - r5 / 2 + uptake * (pressure / henry - y[1]),
+            r1 - r2 + r3,
+            -r2 + r3 - 2 * r4,
+            r2 - r3 + r5,
+            product * y[0] * y[3] - y[5],
+        ]
+    )
+
+
+def transistor_amplifier(t: Any, y: Any, signal: Any) -> Any:
+    """Two transistors, eight nodes (Rentrop, Roche, Steinebach 1989); `signal` is the amplitude at the input [V]."""
+    supply, thermal, gain, leak, small, large = 6.0, 0.026, 0.99, 1e-6, 1000.0, 9000.0
+    source = signal * jnp.sin(200 * jnp.pi * t)
+    first, second = leak * jnp.expm1((y[1] - y[2]) / thermal), leak * jnp.expm1((y[4] - y[5]) / thermal)
+    return jnp.stack(
+        [
+            (y[0] - source) / small,
+            (2 * y[1] - supply) / large + (1 - gain) * first,
+            y[2] / large - first,
+            (y[3] - supply) / large + gain * first,
+            (2 * y[4] - supply) / large + (1 - gain) * second,
+            y[5] / large - second,
+            (y[6] - supply) / large + gain * second,
+            y[7] / large,
+        ]
+    )
+
+
+def capacitors() -> np.ndarray:
+    """The amplifier's mass matrix: five capacitors of 1 to 5 microfarads, three of them between two nodes [F]."""
+    mass = np.zeros((8, 8))
+    for k, nodes in enumerate([(0, 1), (2,), (3, 4), (5,), (6, 7)], start=1):
+        for a in nodes:
+            for b in nodes:
+                mass[a, b] = -k * 1e-6 if a == b else k * 1e-6
+    return mass
+
+
+class AlgebraicProblem(NamedTuple):
+    """M dy/dt = field(t, y, args), and the solution at the end."""
+
+    field: Any
+    mass: Any
+    y0: Any
+    args: Any
+    end: float
+    solution: Any
+    atol: float
+
+
+ALGEBRAIC = {
+    "AKZO": AlgebraicProblem(
+        akzo_nobel,
+        np.array([1.0, 1, 1, 1, 1, 0]),
+        np.array([0.444, 0.00123, 0, 0.007, 0, 115.83 * 0.444 * 0.007]),
+        None,
+        180.0,
+        np.array(
+            [
+                0.1150794920661702,
+                0.1203831471567715e-2,
+                0.1611562887407974,
+                0.3656156421249283e-3,
+                0.1708010885264404e-1,
+                0.4873531310307455e-2,
+            ]
+        ),
+        1e-3,
+    ),
+    "AMPLIFIER": AlgebraicProblem(
+        transistor_amplifier,
+        capacitors(),
+        np.array([0.0, 3, 3, 6, 3, 3, 6, 0]),
+        jnp.asarray(0.1),
+        0.2,
+        np.array(
+            [
+                -0.5562145012262709e-2,
+                3.006522471903042,
+                2.849958788608128,
+                2.926422536206241,
+                2.704617865010554,
+                2.761837778393145,
+                4.770927631616772,
+                1.236995868091548,
+            ]
+        ),
+        1.0,
+    ),
+}

@@ -1,3 +1,6 @@
-"""Radau IIA methods for stiff equations."""
+"""Radau IIA methods for stiff and differential-algebraic equations."""
 
+from ._consistent import consistent_start as consistent_start
+from ._jacobian import AbstractJacobian as AbstractJacobian, Dense as Dense
 from ._radau import Radau as Radau
+from ._terms import MassTerm as MassTerm, ResidualTerm as ResidualTerm

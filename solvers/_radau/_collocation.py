@@ -37,3 +37,8 @@ def along(curve: Array, theta: Array) -> Array:
     for row in curve[::-1]:
         total = (total + row) * theta
     return total
+
+
+def end_slope(curve: Array) -> Array:
+    """The derivative by theta at its end."""
+    return jnp.tensordot(jnp.arange(1, len(curve) + 1, dtype=curve.dtype), curve, 1)

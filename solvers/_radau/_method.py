@@ -16,6 +16,7 @@ class Method(NamedTuple):
 
     c: np.ndarray  # (s,)
     a: np.ndarray  # (s, s)
+    inverse: np.ndarray  # (s, s) of a
     eigenvalues: np.ndarray  # (m,) complex, of the inverse of A; m = (s + 1) / 2
     to_stages: np.ndarray  # (s, m) complex
     to_modes: np.ndarray  # (m, s) complex
@@ -37,13 +38,15 @@ def radau(stages: int) -> Method:
     """
     c = _nodes(stages)
     a = _integrals(c)
-    values, vectors = np.linalg.eig(np.linalg.inv(a).astype(complex))
+    inverse = np.linalg.inv(a)
+    values, vectors = np.linalg.eig(inverse.astype(complex))
     order = np.argsort(np.abs(np.imag(values)))
     keep = [k for k in order if np.imag(values[k]) > -1e-8]  # the real one first
     real = float(np.real(values[keep[0]]))
     return Method(
         c=c,
         a=a,
+        inverse=inverse,
         eigenvalues=values[keep],
         to_stages=vectors[:, keep] * np.where(np.arange(len(keep)) == 0, 1, 2),  # of a pair twice the real part
         to_modes=np.linalg.inv(vectors)[keep],

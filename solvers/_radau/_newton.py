@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, PyTree
 
+from ._equation import exact
+from ._jacobian import AbstractBlocks
 from ._method import radau
 
 
 class Decoupled(NamedTuple):
     r"""What `BlockNewton` is told through its `options`."""
 
-    inverses: Array  # (m, n, n) complex, of 1 - (h / lambda_k) J, with y in units of `scale`
+    blocks: AbstractBlocks
     scale: Array  # (n,) atol + rtol |y|
 
 
@@ -72,12 +73,7 @@ class BlockNewton(optx.AbstractRootFinder):
 
 def correction(known: Decoupled, residual: Array) -> Array:
     """What a residual (s, n) moves the stages by, with the sign turned; both in units of the scale."""
-    method, wide = radau(residual.shape[0]), known.inverses.dtype
+    method = radau(residual.shape[0])
+    wide = jnp.complex64 if residual.dtype == jnp.float32 else jnp.complex128
     modes = exact(jnp.asarray(method.to_modes, wide), residual.astype(wide))
-    turned = exact(known.inverses, modes[:, :, None])[:, :, 0]
-    return jnp.real(exact(jnp.asarray(method.to_stages, wide), turned))
-
-
-def exact(a: Array, b: Array) -> Array:
-    """a @ b in full precision: GPUs would round float32 operands to ten bits."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    return jnp.real(exact(jnp.asarray(method.to_stages, wide), known.blocks(modes)))

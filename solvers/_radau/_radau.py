@@ -7,14 +7,17 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
-from ._collocation import along, Collocation
+from .._results import RESULTS
+from ._collocation import along, Collocation, end_slope
+from ._consistent import judged, least_slope, standing, Verdict
+from ._equation import constant, equation, exact, Explicit, General
+from ._jacobian import AbstractJacobian, Dense
 from ._method import Method, radau
-from ._newton import BlockNewton, Decoupled, exact
+from ._newton import BlockNewton, Decoupled
 
 
 class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
@@ -30,6 +33,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
     interpolation_cls: ClassVar[Callable[..., Collocation]] = Collocation
 
     stages: int = eqx.field(default=5, static=True)
+    jacobian: AbstractJacobian = Dense()
     root_finder: optx.AbstractRootFinder = eqx.field(
         default_factory=lambda: diffrax.with_stepsize_controller_tols(BlockNewton)()
     )
@@ -52,81 +56,95 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
         return self.stages + 1
 
     def init(self, terms, t0, t1, y0, args):
-        """The polynomial of the last step, which the next one starts from, and that step; nothing at first."""
-        flat, _ = ravel_pytree(y0)
+        """The polynomial of the last step, which the next one starts from, and that step; whether there was none."""
+        flat, unflat = ravel_pytree(y0)
         if not jnp.issubdtype(flat.dtype, jnp.floating):
             raise ValueError(
                 f"Radau needs a state of real numbers, not {flat.dtype}: split it into real and imaginary part."
             )
         if jnp.shape(terms.contr(t0, t1)) != ():
             raise ValueError("Radau solves ordinary differential equations, not stochastic or controlled ones.")
-        return jnp.zeros((self.stages, flat.shape[0]), flat.dtype), jnp.ones((), flat.dtype)
+        curve, fresh = jnp.zeros((self.stages, flat.shape[0]), flat.dtype), jnp.asarray(True)
+        still = constant(equation(terms, args, unflat))
+        if isinstance(still, General):  # its mass matrix may depend on the slope
+            start: Any = constant((t0, flat))
+            slope = standing(still, start[0], start[1], jnp.zeros_like(flat)).slope
+            curve, fresh = curve.at[0].set(slope), jnp.asarray(False)
+        return curve, jnp.ones((), flat.dtype), fresh
+
+    def judge(self, terms: Any, t0: Any, y0: PyTree, args: PyTree, tolerances: tuple[Any, Any]) -> Verdict:
+        """Whether an equation can be solved from here; of large systems (not `Dense`) it is not looked at."""
+        flat, unflat = ravel_pytree(y0)
+        still = constant(equation(terms, args, unflat))
+        if isinstance(still, Explicit) or not isinstance(self.jacobian, Dense):
+            return Verdict(RESULTS.successful, {})
+        rtol, atol = tolerances
+        return judged(still, t0, flat, units((atol + rtol * jnp.abs(flat)).astype(flat.dtype)))
 
     def func(self, terms, t0, y0, args):
-        """The vector field."""
-        return terms.vf(t0, y0, args)
+        """An estimate of the derivative; the step size controller chooses the first step by it."""
+        flat, unflat = ravel_pytree(y0)
+        system = equation(terms, args, unflat)
+        if isinstance(system, Explicit):
+            return terms.vf(t0, y0, args)
+        return unflat(least_slope(system, t0, flat))
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         """One step from t0 to t1."""
-        method, (curve, before) = self._method, solver_state
+        method, (curve, before, fresh) = self._method, solver_state
         flat, unflat = ravel_pytree(y0)
         h = terms.contr(t0, t1).astype(flat.dtype)
         times = t0 + jnp.asarray(method.c, jnp.result_type(t0)) * (t1 - t0)
-        slope, known = self._decoupled(_constant((terms, t0, h, flat, args)), unflat)
+        fresh = fresh | made_jump
+        system = equation(terms, args, unflat)
+        if not isinstance(system, Explicit):  # an empty step, of a member of a batch that is done, tells nothing of y
+            h = jnp.where(h == 0, jnp.sqrt(jnp.finfo(h.dtype).eps), h)
+        given = (system, times, h, flat)
+        # what only steers the iteration and the step size has no derivative
+        still, t, step, y = constant((system, t0, h, flat))
+        slope = end_slope(curve) / before
+        here, known = self._decoupled(still, t, step, y, slope)
 
         def residual(stages, given):
-            terms, times, h, flat, args = given
-            slopes = jax.vmap(lambda t, y: _flat_field(terms, t, y, args, unflat))(times, stages)
-            return stages - flat[None] - h * exact(jnp.asarray(method.a, flat.dtype), slopes)
+            equation, times, h, flat = given
+            return equation.gap(method, times, h, flat, stages)
 
-        guess = jnp.where(made_jump, 0, _extrapolated(method, curve, h / before))
+        guess = jnp.where(fresh, 0, _extrapolated(method, curve, h / before))
         found = optx.root_find(
             residual,
             self.root_finder,
-            _constant(flat[None] + guess),
-            (terms, times, h, flat, args),
-            options=dict(decoupled=known, start=_constant(flat)[None]),
+            constant(flat[None] + guess),
+            given,
+            options=dict(decoupled=known, start=y[None]),
             max_steps=self.root_find_max_steps,
-            adjoint=optx.ImplicitAdjoint(linear_solver=lx.AutoLinearSolver(well_posed=True)),
+            adjoint=optx.ImplicitAdjoint(linear_solver=self.jacobian.linear_solver(self.stages)),
             throw=False,
         )
         z = found.value - flat[None]
         curve = exact(jnp.asarray(method.lift, z.dtype), z)
-        push = h * slope + exact(jnp.asarray(method.error, z.dtype), _constant(z))
-        error = known.scale * exact(jnp.real(known.inverses[0]), push / known.scale) / method.real
+        change = exact(jnp.asarray(method.error, z.dtype), constant(z))
+        push = still.defect(t, step, y, here, change, slope, fresh)
+        error = known.scale * known.blocks.first(push / known.scale) / method.real
         result = diffrax.RESULTS.promote(found.result)
         error = jnp.where(diffrax.is_okay(result), error, jnp.inf)  # so that the step is rejected
         y1 = unflat(found.value[-1])
         dense = dict(y0=y0, y1=y1, curve=curve)
-        return y1, unflat(error), dense, _constant((curve, h)), result
+        return y1, unflat(error), dense, (*constant((curve, h)), jnp.asarray(False)), result
 
-    def _decoupled(self, start, unflat):
-        """The slope at the start, and what the iteration needs of the Jacobian there."""
-        terms, t0, h, y, args = start
-        push = lambda direction: jax.jvp(lambda y: _flat_field(terms, t0, y, args, unflat), (y,), (direction,))
-        one = jnp.eye(y.shape[0], dtype=y.dtype)
-        slope, jacobian = jax.vmap(push, out_axes=(None, 1))(one)
-        # scaled, the matrix loses no digits by components that are small
-        scale = _units((self.root_finder.atol + self.root_finder.rtol * jnp.abs(y)).astype(y.dtype))
-        jacobian = jacobian * scale[None] / scale[:, None]
+    def _decoupled(self, equation, t0, h, y, slope):
+        """The slope at the start, and what the iteration needs of the derivatives there."""
+        scale = units((self.root_finder.atol + self.root_finder.rtol * jnp.abs(y)).astype(y.dtype))
         wide = jnp.complex64 if y.dtype == jnp.float32 else jnp.complex128
         factors = h.astype(wide) / jnp.asarray(self._method.eigenvalues, wide)
-        inverses = jnp.linalg.inv(one.astype(wide)[None] - factors[:, None, None] * jacobian.astype(wide)[None])
-        return slope, Decoupled(inverses=inverses, scale=scale)
+        derivatives = equation.mass(t0, y, slope), equation.jacobian(t0, y, slope)
+        here, blocks = self.jacobian.blocks(*derivatives, factors, scale)
+        return here, Decoupled(blocks=blocks, scale=scale)
 
 
-def _units(tolerance: Array) -> Array:
+def units(tolerance: Array) -> Array:
     """The tolerances of the components, none of them zero."""
     most = jnp.max(tolerance, initial=0)
     return jnp.where(most > 0, jnp.maximum(tolerance, 1e-30 * most), 1)
-
-
-def _flat_field(terms: Any, t: Any, y: Array, args: PyTree, unflat: Callable[[Array], PyTree]) -> Array:
-    return ravel_pytree(terms.vf(t, unflat(y), args))[0]
-
-
-def _constant(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
 
 
 def _extrapolated(method: Method, curve: Array, ratio: Array) -> Array:
