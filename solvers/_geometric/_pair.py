@@ -32,7 +32,8 @@ def check_separable(simulator: Any, field: Callable[..., PyTree], t: Any, y: Any
             parts = [f"`{n}`" for n in getattr(y, "_fields", ("y[0]", "y[1]"))]
             raise ValueError(
                 f"{name} needs a separable vector field, but the rate of {parts[part]} depends on {parts[part]} "
-                "itself. Use GaussLegendre or ImplicitMidpoint, or split the field and join the parts by Strang."
+                "itself (a coefficient that may be zero counts). Use GaussLegendre or ImplicitMidpoint, or split the "
+                "field and join the parts by Strang."
             )
 
 

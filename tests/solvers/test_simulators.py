@@ -1,4 +1,6 @@
-"""Every simulator of the registry: order, derivatives, float32, vmap, the way back."""
+"""Every simulator of the registry: order, the way back, float32, vmap, derivatives."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,66 +11,70 @@ from tests.dynamics import check_both_modes
 from tests.helpers import astype
 from tests.simulators import CASES
 
-each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 DT = 0.05
+each = pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.name, marks=pytest.mark.slow if c.slow else ()) for c in CASES]
+)
 
 
 def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-def run(case, parameters, dt, n=4):
-    return case.view(rollout(case.make(parameters, dt), case.start(parameters), n, save_every=n).state)
+@functools.cache
+def program(name):
+    """n steps, in one program for all n and dt."""
+    (case,) = (case for case in CASES if case.name == name)
+
+    def run(parameters, state, dt, n):
+        simulator = case.make(parameters, dt)
+        return jax.lax.fori_loop(0, n, lambda _, state: simulator(state), state)
+
+    return jax.jit(run)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.order], ids=lambda case: case.name)
-def test_order(case):
-    @jax.jit
-    def end(n):
-        simulator = case.make(case.parameters, jnp.asarray(case.span) / n)
-        return case.view(jax.lax.fori_loop(0, n, lambda _, state: simulator(state), case.start(case.parameters)))
+def advance(case):
+    return program(case.name)
 
-    exact = flat(case.reference(case.parameters, case.span))
-    errors = [np.max(np.abs(flat(end(n)) - exact)) for n in case.counts]
-    order = np.log(errors[0] / errors[-1]) / np.log(case.counts[-1] / case.counts[0])
-    assert errors[-1] > 1e-13  # not the rounding
-    assert abs(order - case.order) < 0.35, (order, errors)
+
+def end(case, parameters, dt, n):
+    return flat(case.view(advance(case)(parameters, case.start(parameters), dt, n)))
+
+
+@each
+def test_order_and_the_way_back(case):
+    p, start = case.parameters, case.start(case.parameters)
+    if case.order is not None:
+        exact = flat(case.reference(p, case.span))
+        errors = [np.max(np.abs(end(case, p, jnp.asarray(case.span / n), n) - exact)) for n in case.counts]
+        order = np.log(errors[0] / errors[-1]) / np.log(case.counts[-1] / case.counts[0])
+        assert errors[-1] > 1e-13  # more than rounding
+        assert abs(order - case.order) < 0.35, (order, errors)
+    if case.reversible:
+        there = advance(case)(p, start, jnp.asarray(0.2), 1)
+        back = advance(case)(p, there, jnp.asarray(-0.2), 1)
+        assert np.max(np.abs(flat(case.view(there)) - flat(case.view(start)))) > 0.01
+        np.testing.assert_allclose(flat(case.view(back)), flat(case.view(start)), rtol=0, atol=1e-14)
+
+
+@each
+def test_vmap_and_float32(case):
+    p, dt = case.parameters, jnp.asarray(DT)
+    many = jax.tree.map(lambda x: jnp.stack([x, 1.01 * x, 0.98 * x]), p)
+    mapped = jax.vmap(advance(case), in_axes=(0, 0, None, None))(many, jax.vmap(case.start)(many), dt, 4)
+    for i in range(3):
+        one = end(case, jax.tree.map(lambda x, i=i: x[i], many), dt, 4)
+        np.testing.assert_allclose(flat(case.view(jax.tree.map(lambda x, i=i: x[i], mapped))), one, rtol=1e-11)
+    single = end(case, astype(p, jnp.float32), dt.astype(jnp.float32), 4)
+    assert single.dtype == jnp.float32
+    if case.order is not None:  # normals of float32 are others
+        np.testing.assert_allclose(single, end(case, p, dt, 4), rtol=2e-6, atol=2e-6)
 
 
 @each
 def test_derivatives_in_both_modes(case):
-    check_both_modes(lambda given: run(case, *given), (case.parameters, jnp.asarray(DT)))
+    def last(given):
+        parameters, dt = given
+        return case.view(rollout(case.make(parameters, dt), case.start(parameters), 4, save_every=4).state)
 
-
-@each
-def test_float32_vmap_and_jit(case):
-    dt = jnp.asarray(DT)
-    many = jax.tree.map(lambda x: jnp.stack([x, 1.01 * x, 0.98 * x]), case.parameters)
-    one = jax.jit(lambda parameters: run(case, parameters, dt))
-    loop = [one(jax.tree.map(lambda x, i=i: x[i], many)) for i in range(3)]
-    mapped = jax.vmap(one)(many)
-    if case.order is not None:  # a batch of normals is drawn in another order than one by one
-        for i, found in enumerate(loop):
-            np.testing.assert_allclose(flat(jax.tree.map(lambda x, i=i: x[i], mapped)), flat(found), rtol=1e-11)
-    start = case.start(case.parameters)
-    step = case.make(case.parameters, dt)
-    np.testing.assert_allclose(
-        flat(case.view(step(start))), flat(case.view(jax.jit(lambda s: step(s))(start))), rtol=1e-12
-    )
-    single = run(case, astype(case.parameters, jnp.float32), jnp.asarray(DT, jnp.float32))
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(single))
-    if case.order is not None:
-        np.testing.assert_allclose(flat(single), flat(loop[0]), rtol=2e-6, atol=2e-6)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.reversible], ids=lambda case: case.name)
-def test_a_step_back_undoes_one(case):
-    @jax.jit
-    def there_and_back(dt):
-        start = case.start(case.parameters)
-        there = case.make(case.parameters, dt)(start)
-        return case.view(start), case.view(there), case.view(case.make(case.parameters, -dt)(there))
-
-    start, there, back = map(flat, there_and_back(jnp.asarray(0.2)))
-    assert np.max(np.abs(there - start)) > 0.01
-    np.testing.assert_allclose(back, start, rtol=0, atol=1e-14)
+    check_both_modes(last, (case.parameters, jnp.asarray(DT)))

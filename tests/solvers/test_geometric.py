@@ -1,0 +1,249 @@
+"""Structure-preserving simulators: energy over long times, what is conserved exactly, compositions, refusals."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from kinax.physics import DoublePendulum, Hamiltonian, Kepler, Motion, Pendulum, Phase
+from kinax.solvers import (
+    AbstractSimulator,
+    BAOAB,
+    Composition,
+    FixedStep,
+    GaussLegendre,
+    ImplicitMidpoint,
+    LangevinState,
+    OBABO,
+    parameter,
+    PositionVerlet,
+    RESPA,
+    RESULTS,
+    rollout,
+    StageFixedPoint,
+    Strang,
+    TimeState,
+    VelocityVerlet,
+    yoshida4,
+    yoshida6,
+)
+from tests.helpers import HenonHeiles
+
+STAR, ORBIT = Hamiltonian(HenonHeiles()), Kepler(mu=1.0)
+# energy 0.081; eccentricity 0.6
+IN_STAR, IN_ORBIT = Phase(q=jnp.asarray([0.0, 0.1]), p=jnp.asarray([0.39, 0.0])), ORBIT.periapsis(1.0, 0.6)
+gauss = lambda stages: lambda field, dt: GaussLegendre(field, dt, stages, StageFixedPoint())
+LONG = [
+    # system, simulator, order, steps in a period
+    (STAR, VelocityVerlet, 2, 60),
+    (STAR, PositionVerlet, 2, 60),
+    (STAR, lambda field, dt: yoshida4(PositionVerlet(field, dt)), 4, 40),
+    (STAR, lambda field, dt: yoshida6(PositionVerlet(field, dt)), 6, 30),
+    (STAR, ImplicitMidpoint, 2, 20),
+    (STAR, gauss(2), 4, 20),
+    (STAR, gauss(3), 6, 12),
+    (ORBIT, VelocityVerlet, 2, 400),
+    (ORBIT, PositionVerlet, 2, 400),
+    (ORBIT, lambda field, dt: yoshida4(PositionVerlet(field, dt)), 4, 400),
+    (ORBIT, lambda field, dt: yoshida6(PositionVerlet(field, dt)), 6, 200),
+    (ORBIT, gauss(2), 4, 60),
+]
+
+
+def energy_errors(system, make, steps, periods, saves):
+    """Relative, at phases that are spread evenly over a period (of 2 pi)."""
+    y0 = IN_STAR if system is STAR else IN_ORBIT
+    every = round(steps * (periods // saves + (np.sqrt(5) - 1) / 2))
+    simulator, start = make(system, 2 * np.pi / steps), TimeState(t=jnp.zeros(()), y=y0)
+    found = rollout(simulator, start, every * saves, save_every=every, observe=lambda s: system.energy(s.y))
+    return np.asarray(found.ys / system.energy(y0) - 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system, make, order, steps", LONG)
+def test_energy_over_1e5_periods(system, make, order, steps):
+    errors = energy_errors(system, make, steps, 100_000, 10_000).reshape(10, 1000)
+    largest = np.abs(errors[0]).max()
+    assert np.abs(errors).max() < 1.1 * largest  # bounded: the first tenth knows the bound
+    means = errors.mean(axis=1)
+    slope = np.polyfit(np.linspace(0, 1, 10), means, 1)[0]
+    assert abs(slope) < 0.03 * largest, (slope, largest)  # and no drift below it
+    rough, fine = (np.abs(energy_errors(system, make, n, 2000, 2000)).max() for n in (steps, 2 * steps))
+    np.testing.assert_allclose(np.log2(rough / fine), order, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    "make, steps, bound",
+    [(lambda field, dt: yoshida4(PositionVerlet(field, dt)), 400, 2.5e-6), (gauss(2), 100, 2e-5)],
+)
+def test_energy_over_a_hundred_periods(make, steps, bound):
+    errors = energy_errors(ORBIT, make, steps, 100, 100)
+    assert 0.5 * bound < np.abs(errors).max() < bound
+    assert abs(errors[:50].mean() - errors[50:].mean()) < 0.1 * bound
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 5])
+def test_gauss_is_the_diagonal_pade_approximation(stages):
+    """Of exp, for a linear field: exactly so, whatever the step; a norm that the field keeps is kept."""
+    spin = np.array([[0.0, 1.0, -0.4], [-1.0, 0.0, 2.0], [0.4, -2.0, 0.0]])
+    z, one = 1.3 * spin, np.eye(3)
+    numerator = {1: [1, 1 / 2], 2: [1, 1 / 2, 1 / 12], 3: [1, 1 / 2, 1 / 10, 1 / 120]}
+    numerator[5] = [1, 1 / 2, 1 / 9, 1 / 72, 1 / 1008, 1 / 30240]
+    above = sum(c * np.linalg.matrix_power(z, k) for k, c in enumerate(numerator[stages]))
+    below = sum(c * np.linalg.matrix_power(-z, k) for k, c in enumerate(numerator[stages]))
+    y0 = np.array([0.3, -1.0, 0.5])
+    found = GaussLegendre(lambda t, y, args: spin @ y, 1.3, stages)(TimeState(t=jnp.zeros(()), y=jnp.asarray(y0)))
+    np.testing.assert_allclose(found.y, np.linalg.solve(below, above @ y0), rtol=1e-13)
+    np.testing.assert_allclose(np.linalg.norm(found.y), np.linalg.norm(y0), rtol=1e-14)
+    np.testing.assert_allclose(below @ np.linalg.inv(below), one, atol=1e-12)
+
+
+def test_gauss_keeps_angular_momentum_and_solves_stiff_equations():
+    simulator, start = GaussLegendre(ORBIT, 0.3, 3), TimeState(t=jnp.zeros(()), y=IN_ORBIT)
+    moments = rollout(simulator, start, 200, observe=lambda s: ORBIT.angular_momentum(s.y)).ys
+    np.testing.assert_allclose(moments, ORBIT.angular_momentum(start.y), rtol=1e-13)
+    # A-stable, without damping: a rate 1e6 times what the step resolves; the error of a step, h^2 / 4, changes its sign
+    field = lambda t, y, args: -1e6 * (y - jnp.cos(t)) - jnp.sin(t)
+    stiff = rollout(ImplicitMidpoint(field, 0.1), TimeState(t=jnp.zeros(()), y=jnp.ones(1)), 30, save_every=30).state
+    np.testing.assert_allclose(stiff.y, np.cos(3.0), rtol=0, atol=0.1**2 / 4)
+
+
+def test_a_step_that_cannot_be_solved_is_nan():
+    blow_up = lambda t, y, args: y**2  # from 1 the midpoint rule has no solution beyond dt = 1/2
+    for simulator in (ImplicitMidpoint(blow_up, 1.0), GaussLegendre(blow_up, 2.0, 2, StageFixedPoint())):
+        found = rollout(simulator, TimeState(t=jnp.zeros(()), y=jnp.ones(1)), 1, throw=False)
+        assert found.result == RESULTS.nonfinite_state and np.isnan(found.state.y).all()
+
+
+class Turn(AbstractSimulator[Any]):
+    """A magnetic field, exactly: momenta turn."""
+
+    rate: Any = parameter()
+    dt: Any = parameter()
+
+    def __call__(self, state):
+        angle = self.rate * self.dt
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        (x, y) = state.y[1]
+        return TimeState(t=state.t + self.dt, y=(state.y[0], jnp.stack([cos * x - sin * y, sin * x + cos * y])))
+
+
+def test_strang_of_any_two():
+    spring = lambda t, y, args: (y[1], -y[0] + jnp.cos(3 * t))
+    both = lambda t, y, args: (y[1], spring(t, y, args)[1] + 2.0 * jnp.stack([-y[1][1], y[1][0]]))
+    start = TimeState(t=jnp.asarray(0.2), y=(jnp.asarray([1.0, 0.0]), jnp.asarray([0.0, 0.5])))
+    exact = rollout(GaussLegendre(both, 0.1, 5), start, 10, save_every=10).state
+    for swap in (False, True):
+
+        @jax.jit
+        def end(dt, n, swap=swap):
+            pair = (Turn(2.0, dt), VelocityVerlet(spring, dt))
+            outer, inner = pair[::-1] if swap else pair
+            return jax.lax.fori_loop(0, n, lambda _, s: Strang(outer=outer, inner=inner)(s), start)
+
+        rough, fine = (end(jnp.asarray(1 / n), n) for n in (20, 40))
+        np.testing.assert_allclose(fine.t, 1.2, rtol=1e-13)
+        errors = [np.abs(found.y[1] - exact.y[1]).max() for found in (rough, fine)]
+        np.testing.assert_allclose(np.log2(errors[0] / errors[1]), 2, atol=0.1)
+
+
+def test_strang_of_simulators_with_keys():
+    force = lambda t, q: -q
+    bath = dict(dt=0.1, mass=1.0, friction=1.0, kT=1.0)
+    start = LangevinState(t=jnp.zeros(()), position=jnp.ones(2), momentum=jnp.ones(2), key=jax.random.key(0))
+    found = Strang(outer=BAOAB(force, **bath), inner=OBABO(force, **bath))(start)
+    np.testing.assert_allclose(found.t, 0.1)
+    assert (
+        np.isfinite(found.momentum).all() and (jax.random.key_data(found.key) != jax.random.key_data(start.key)).any()
+    )
+
+
+def test_respa_takes_the_slow_force_once_a_step():
+    # a stiff bond in a slow well; the whole step is five times what Verlet can take for the bond
+    bond, well = 900.0, 1.0
+    slow = lambda t, q: -well * q**3
+    fast = lambda t, y, args: (y[1], bond * jnp.stack([y[0][1] - y[0][0], y[0][0] - y[0][1]]))
+    energy = lambda s: (
+        jnp.sum(s.y[1] ** 2) / 2 + bond * (s.y[0][0] - s.y[0][1]) ** 2 / 2 + well * jnp.sum(s.y[0] ** 4) / 4
+    )
+    start = TimeState(t=jnp.zeros(()), y=(jnp.asarray([1.0, 1.01]), jnp.asarray([0.3, 0.2])))
+    simulator = RESPA(slow, PositionVerlet(fast, 0.0025), 16)
+    np.testing.assert_allclose(simulator.dt, 0.04)
+    found = rollout(simulator, start, 5000, save_every=5, observe=energy)
+    errors = np.asarray(found.ys / energy(start) - 1)
+    assert np.abs(errors).max() < 3e-3 and abs(errors[:500].mean() - errors[500:].mean()) < 1e-4
+    np.testing.assert_allclose(found.state.t, 200.0, rtol=1e-12)
+    program = jax.make_jaxpr(lambda s: RESPA(counted(slow), PositionVerlet(fast, 0.0025), 16)(s))(start)
+    assert str(program).count("tan ") == 1
+
+
+def counted(force):
+    """The force with a mark in the program."""
+    return lambda t, q: force(t, q) + 0 * jnp.tan(q)
+
+
+def test_weights_of_yoshida():
+    """The conditions of order 4 and 6, to rounding."""
+    for weights, powers in (
+        (yoshida4(PositionVerlet(ORBIT, 0.1)).weights, (3,)),
+        (yoshida6(PositionVerlet(ORBIT, 0.1)).weights, (3, 5)),
+    ):
+        w = np.array(weights)
+        np.testing.assert_array_equal(w, w[::-1])
+        np.testing.assert_allclose([w.sum() - 1, *(np.sum(w**k) for k in powers)], 0, atol=2e-15)
+    middles = np.cumsum(w) - w / 2
+    np.testing.assert_allclose(np.sum(w**3 * middles**2), 0, atol=2e-15)
+
+
+pair = TimeState(t=jnp.zeros(()), y=(jnp.ones(2), jnp.ones(2)))
+damped = lambda t, y, args: (y[1], -y[0] - y[1])
+free = lambda t, y, args: (y[1], jnp.zeros_like(y[1]))
+BAD = {
+    "needs a state y of two parts": lambda: VelocityVerlet(free, 0.1)(TimeState(t=pair.t, y=jnp.ones(2))),
+    "rate of `v` depends on `v` itself": lambda: VelocityVerlet(Pendulum(length=1.0, damping=0.1), 0.1)(
+        TimeState(t=pair.t, y=Motion(q=jnp.asarray(1.0), v=jnp.asarray(0.0)))
+    ),
+    "rate of `y\\[1\\]` depends": lambda: PositionVerlet(damped, 0.1)(pair),
+    "rate of `q` depends on `q`": lambda: yoshida4(
+        PositionVerlet(Hamiltonian(lambda q, p: jnp.sum((1 + q**2) * p**2)), 0.1)
+    )(TimeState(t=pair.t, y=Phase(*pair.y))),
+    "is float64\\[\\] instead of float64\\[2\\]": lambda: VelocityVerlet(lambda t, y, args: (y[1], jnp.sum(y[0])), 0.1)(
+        pair
+    ),
+    "weights of a Composition must sum to 1": lambda: Composition(PositionVerlet(free, 0.1), (0.5, 0.4)),
+    "cannot be scaled": lambda: yoshida4(Clock())(pair),
+    "same dt, not 0.1 and 0.2": lambda: Strang(PositionVerlet(free, 0.1), VelocityVerlet(free, 0.2)),
+    "even number of short steps": lambda: RESPA(lambda t, q: -q, PositionVerlet(free, 0.1), 3),
+    "RESPA needs a state y of two parts": lambda: RESPA(lambda t, q: -q, FixedStep(lambda t, y, args: -y, 0.1), 2)(
+        TimeState(t=pair.t, y=jnp.ones(2))
+    ),
+    "whole number of at least 1": lambda: GaussLegendre(free, 0.1, 0),
+    "state of real numbers": lambda: ImplicitMidpoint(lambda t, y, args: 1j * y, 0.1)(
+        TimeState(t=pair.t, y=jnp.ones(2, complex))
+    ),
+}
+
+
+class Clock(AbstractSimulator[Any]):
+    @property
+    def dt(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return jnp.asarray(0.1)
+
+    def __call__(self, state):
+        return state
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_names_the_thing_and_the_cure(message):
+    with pytest.raises(ValueError, match=message):
+        BAD[message]()
+
+
+def test_ready_made_systems_separate_or_are_refused():
+    orbit = Kepler(mu=1.0)
+    VelocityVerlet(orbit, 0.1)(TimeState(t=pair.t, y=orbit.periapsis(1.0, 0.3)))
+    PositionVerlet(Pendulum(length=1.0), 0.1)  # its damping is a number that may be 0: not known to separate
+    with pytest.raises(ValueError, match="separable"):
+        arms = DoublePendulum(masses=[1.0, 1.0], lengths=[1.0, 1.0])
+        VelocityVerlet(arms, 0.1)(TimeState(t=pair.t, y=Motion(*pair.y)))
