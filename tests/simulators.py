@@ -24,6 +24,7 @@ from kinax.solvers import (
     yoshida4,
     yoshida6,
 )
+from tests.manifolds import MANIFOLDS
 
 
 class SimulatorCase(NamedTuple):
@@ -170,4 +171,5 @@ CASES = [
     bath_case("obabo", in_bath(OBABO), BATH, slow=True),
     bath_case("baoab_cold", in_bath(BAOAB, 0.0), COLD, order=2, counts=(32, 64), reference=solved(damped)),
     bath_case("obabo_cold", in_bath(OBABO, 0.0), COLD, order=2, counts=(32, 64), reference=solved(damped), slow=True),
+    *(SimulatorCase(**known) for known in MANIFOLDS),
 ]

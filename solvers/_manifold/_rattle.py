@@ -96,20 +96,17 @@ class RATTLE(AbstractSimulator[TimeState]):
 
     def check(self, state: TimeState) -> None:
         """Raise a ValueError if constraints depend on one another, or if the state (known values) is not on them."""
-        flat = _Flat(self, state)
-        here = flat.constraints(flat.q, flat.z)
+        here, fine = _look(self, state)
         if not bool(_independent(here.matrix)):
             size, rank = len(here.residual), int(jnp.linalg.matrix_rank(_scaled(here.matrix)))
             raise ValueError(
                 f"The Jacobian of the constraint has the rank {rank} at this state, not {size}: its rows depend on one "
                 "another, or one is zero. Leave out constraints that follow from others."
             )
-        h = self.dt.astype(flat.q.dtype)
-        if not bool(_fine(here, flat, h)):
-            normal = jax.jvp(flat.residual, (flat.q,), (flat.rate(flat.z),))[1]
+        if not bool(fine):
             raise ValueError(
-                f"The state is not on its constraints: g(q) = {here.residual}, and its rate is {normal}, not zero. "
-                "Start from `simulator.project(state)`."
+                f"The state is not on its constraints: g(q) = {here.residual}, and its rate is {here.normal}, instead "
+                "of zero. Start from `simulator.project(state)`."
             )
 
 
@@ -191,6 +188,14 @@ def _independent(matrix: Array) -> Array:
     """Whether no row of the Jacobian lies in the span of those before it, to rounding."""
     pivots = jnp.diagonal(jnp.linalg.cholesky(_scaled(matrix))) ** 2
     return jnp.all(pivots > 16 * matrix.shape[0] * jnp.finfo(matrix.dtype).eps)
+
+
+@eqx.filter_jit
+def _look(simulator: RATTLE, state: TimeState) -> tuple[_Constraints, Array]:
+    """The constraints at a state, and whether it is on them."""
+    flat = _Flat(simulator, state)
+    here = flat.constraints(flat.q, flat.z)
+    return here, _fine(here, flat, simulator.dt.astype(flat.q.dtype))
 
 
 def _fine(here: _Constraints, flat: _Flat, h: Array) -> Array:

@@ -15,7 +15,9 @@ def _smooth(x: Array, exact: Callable[[Array], Array], series: Sequence[float]) 
     """`exact(x)`, or the polynomial `series` for small x, which the formula never sees: its derivative is NaN there."""
     small = x < _SMALL
     far = exact(jnp.where(small, 1, x))
-    near = jnp.polyval(jnp.asarray(series[::-1], x.dtype), jnp.where(small, x, 0))
+    small_x, near = jnp.where(small, x, 0), jnp.full_like(x, series[-1])
+    for coefficient in series[-2::-1]:  # jnp.polyval would be a loop
+        near = near * small_x + coefficient
     return jnp.where(small, near, far)
 
 
