@@ -68,6 +68,17 @@ from ._geometric import (
     yoshida4 as yoshida4,
     yoshida6 as yoshida6,
 )
+from ._hybrid import (
+    AbstractGuarded as AbstractGuarded,
+    AbstractScheduled as AbstractScheduled,
+    AbstractTransition as AbstractTransition,
+    Crossing as Crossing,
+    Doses as Doses,
+    Events as Events,
+    hybrid as hybrid,
+    Schedule as Schedule,
+    Stop as Stop,
+)
 from ._implicit import Implicit as Implicit
 from ._integrate import integrate as integrate
 from ._interop import (

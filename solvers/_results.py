@@ -22,7 +22,8 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     )
     inconsistent_start = (
         "The initial values do not satisfy the algebraic equations (the statistics name the component that is farthest "
-        "off, in units of its tolerance). `consistent_start(term, y0)` moves the algebraic unknowns to where they do."
+        "off, in units of its tolerance). `consistent_start(term, y0)` moves the algebraic unknowns to where they do; "
+        "`system.project(t0, y0)` a `Holonomic` system onto its constraints."
     )
     index_too_high = (
         "The algebraic equations do not determine the algebraic unknowns: the index is above 1. Differentiate those "
@@ -67,13 +68,13 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "relaxation time of the box)."
     )
     events_exhausted = (
-        "More transitions happened than `max_events` allows; `solution.state.t` is the time reached. Raise `max_events`, "
-        "or look at `solution.events`: the same transition again and again means that its reset does not leave the guard."
+        "More transitions happened than `max_events` allows; `solution.state.t` is the time reached. Raise it, "
+        "or look at `solution.events`: a reset that does not leave its guard makes it fire again and again."
     )
     grazing = (
-        "A guard touches zero without crossing it at a speed (at `solution.state.t`): a change of the state as small as "
-        "the tolerances decides whether the event happens, so that nothing after it has a derivative. Usual causes: the "
-        "reset leaves the state at rest on the guard, or the parameters lie at the border between two kinds of motion. "
+        "A guard touches zero without crossing it at a speed (at `solution.state.t`): a change of the state as small "
+        "as the tolerances decides whether the event happens, so that nothing after it has a derivative. Usual causes: "
+        "the reset leaves the state at rest on the guard, or the parameters lie at the border of two kinds of motion. "
         "Change them, tighten `rtol` and `atol`, or model what happens there smoothly (a compliant contact, say)."
     )
     simultaneous = (
@@ -83,11 +84,11 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
     )
     zeno = (
         "Events accumulate: the intervals between them shrink below what the tolerances resolve, towards "
-        "`solution.stats['accumulation_time']` (a ball that comes to rest, a switch that chatters). Stop before it, give "
-        "the switch a hysteresis, or let the reset change to a mode in which the guard is silent."
+        "`solution.stats['accumulation_time']` (a ball that comes to rest, a switch that chatters). Stop before it, "
+        "give the switch a hysteresis, or let the reset change to a mode in which the guard is silent."
     )
     guard_at_start = (
-        "At the start a guard is on the far side of its crossing and going farther, or on zero and about to cross, so it "
+        "At the start a guard is on the far side of its crossing and going farther, or on zero and about to cross: it "
         "would never be seen to cross. Start on the near side, use `direction=None`, or turn the guard's sign by mode."
     )
     nonfinite_field = (

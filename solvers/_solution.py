@@ -32,6 +32,7 @@ class Solution(eqx.Module, Generic[State]):
     - `stats`: counts, such as `num_steps`.
     - `result`: a `RESULTS` member; `successful` has an empty message.
     - `interpolation`, `event_mask`: as in diffrax, if asked for.
+    - `events`: for `hybrid`, what happened when: `Events(ts, which, count)`.
     """
 
     ts: Any
@@ -41,6 +42,7 @@ class Solution(eqx.Module, Generic[State]):
     result: RESULTS
     interpolation: diffrax.DenseInterpolation | None = None
     event_mask: PyTree = None
+    events: Any = None
 
     @property
     def succeeded(self) -> Bool[Array, "..."]:

@@ -1,0 +1,171 @@
+"""Hybrid systems against closed forms: values, event times, derivatives in both modes and under vmap; verdicts."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from kinax.solvers import Crossing, Doses, hybrid, parameter
+
+EXACT: dict[str, Any] = dict(rtol=1e-13, atol=1e-13, solver=diffrax.Dopri8())
+TINY: dict[str, Any] = dict(rtol=1e-10, atol=1e-10)
+
+
+def assert_derivatives(run, closed_form, at):
+    """Values and both modes of a batch of points, against the closed form and its own derivative."""
+    all_of = lambda f: jax.jit(jax.vmap(lambda x: (f(x), jax.jacfwd(f)(x), jax.jacrev(f)(x))))
+    found, exact = all_of(run)(at), all_of(closed_form)(at)
+    for a, b in zip(found, exact, strict=True):
+        np.testing.assert_allclose(a, b, **TINY)
+
+
+# A ball: height, speed; p = (height at the start, restitution, gravity, time of the end)
+
+
+def bounce(restitution):
+    return Crossing(
+        guard=lambda t, y, args: y["z"],
+        reset=lambda t, y, args: {"z": y["z"], "v": -restitution * y["v"]},
+        direction=False,
+    )
+
+
+def fall(t, y, gravity):
+    return {"z": y["v"], "v": -gravity}
+
+
+def ball(p, **options):
+    height, restitution, gravity, end = p
+    y0 = {"z": height, "v": jnp.zeros_like(height)}
+    return hybrid(fall, y0, [0.0, end], transitions=[bounce(restitution)], args=gravity, **options)
+
+
+def test_bouncing_ball():
+    def run(p):
+        found = ball(p, max_events=3, **EXACT)
+        return jnp.stack([found.state.y["z"], found.state.y["v"], found.events.ts[0]])
+
+    def closed_form(p):
+        height, e, g, end = p
+        t = jnp.sqrt(2 * height / g)
+        speed = e * jnp.sqrt(2 * g * height)
+        return jnp.stack([speed * (end - t) - g * (end - t) ** 2 / 2, speed - g * (end - t), t])
+
+    p = jnp.asarray([5.0, 0.8, 9.81, 2.0])
+    others = jnp.asarray([[5.0, 0.8, 9.81, 2.0], [3.0, 0.7, 9.0, 1.5], [1.0, 0.9, 2.0, 2.1]])
+    assert_derivatives(run, closed_form, others)
+    height, e, g, end = (float(x) for x in p)
+    flight = end - np.sqrt(2 * height / g)  # rigid bodies, item 3 of the list of closed forms
+    slope = (1 + e) * g * flight / np.sqrt(2 * g * height) - e
+    np.testing.assert_allclose(jax.jacfwd(lambda p: ball(p, max_events=3).state.y["z"])(p)[0], slope, **TINY)
+
+
+def test_two_elastic_balls_swap_everything():
+    def run(y0):
+        swap = lambda t, y, args: jnp.stack([y[0], y[1], y[3], y[2]])
+        hit = Crossing(guard=lambda t, y, args: y[1] - y[0] - 0.2, reset=swap)
+        field = lambda t, y, args: jnp.concatenate([y[2:], jnp.zeros_like(y[2:])])
+        return hybrid(field, y0, [0.0, 3.0], transitions=[hit], max_events=2, rtol=1e-10).state.y
+
+    y0 = jnp.asarray([0.0, 1.0, 1.5, 0.5])
+    exchanged = [[0, 1, 0, 3.0], [1, 0, 3.0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+    assert_derivatives(run, lambda y0: jnp.asarray(exchanged) @ y0 + jnp.asarray([-0.2, 0.2, 0, 0]), y0[None])
+
+
+# A thermostat: p = (rate of loss, outside, heating, low, high)
+
+
+def thermostat(p, ts, **options):
+    low, high = p[3], p[4]
+    switch = lambda on: lambda t, y, args: (y[0], jnp.asarray(on))
+    transitions = [
+        Crossing(guard=lambda t, y, args: y[0] - high, reset=switch(False), direction=True),
+        Crossing(guard=lambda t, y, args: y[0] - low, reset=switch(True), direction=False),
+    ]
+
+    def field(t, y, p):
+        temperature, on = y
+        return -p[0] * (temperature - p[1]) + jnp.where(on, p[2], 0.0), None
+
+    y0 = (jnp.asarray(15.0), jnp.asarray(True))
+    return hybrid(field, y0, ts, transitions=transitions, args=p, max_events=12, **options)
+
+
+def switching_times(p):
+    """The first five, from a start at 15."""
+    rate, outside, heating, low, high = p
+    hot = outside + heating / rate
+    warm = lambda start: jnp.log((hot - start) / (hot - high)) / rate
+    cool = jnp.log((high - outside) / (low - outside)) / rate
+    return jnp.cumsum(jnp.stack([warm(15.0), cool, warm(low), cool, warm(low)]))
+
+
+def test_thermostat_with_hysteresis():
+    p = jnp.asarray([0.4, 5.0, 8.0, 18.0, 21.0])
+    ts = [0.0, 6.4]
+
+    def closed_form(p):
+        times = switching_times(p)
+        rate, outside, heating, low, high = p
+        end = outside + (high - outside) * jnp.exp(-rate * (6.4 - times[4]))
+        return jnp.append(times, end)
+
+    assert 0 < float(closed_form(p)[4]) < 6.4 < float(closed_form(p)[4]) + 0.5
+
+    def run(p):
+        found = thermostat(p, ts, **EXACT)
+        return jnp.append(found.events.ts[:5], found.state.y[0])
+
+    assert_derivatives(run, closed_form, p[None] * jnp.asarray([[1.0], [1.01]]))
+    found = thermostat(p, jnp.linspace(0.0, 6.4, 201))
+    assert found.events.count == 5 and found.events.which[:6].tolist() == [0, 1, 0, 1, 0, -1]
+    assert not found.state.y[1]
+    on = np.searchsorted(switching_times(p), np.linspace(0, 6.4, 201), side="right") % 2 == 0
+    np.testing.assert_array_equal(found.ys[1], on)
+    assert 18 - 1e-5 < found.ys[0][60:].min() and found.ys[0].max() < 21 + 1e-5
+
+
+# Doses: one compartment with first-order absorption; p = (absorption, elimination, dose amounts .., times ..)
+
+
+class Body(eqx.Module):
+    gut: object = parameter()
+    blood: object = parameter()
+
+
+def absorb(t, y, rates):
+    taken = rates[0] * y.gut
+    return Body(-taken, taken - rates[1] * y.blood)
+
+
+def course(p, ends, **options):
+    """The blood at each of `ends`, solved for each alone: what is saved on the way has the error of dense output."""
+    rates, amounts, times = p[:2], p[2:5], p[5:]
+    doses = Doses(times=times, amounts=amounts, where=lambda y: y.gut)
+    solve = lambda ts: hybrid(absorb, Body(0.0, 0.0), ts, transitions=[doses], args=rates, max_events=4, **options)
+    return jax.vmap(lambda end: solve(jnp.stack([jnp.zeros_like(end), end])).state.y.blood)(ends)
+
+
+def superposition(p, ts):
+    (absorption, elimination), amounts, times = p[:2], p[2:5], p[5:]
+    since = jnp.asarray(ts)[:, None] - times[None]
+    after = jnp.where(since > 0, since, 0.0)
+    factor = amounts * absorption / (absorption - elimination)
+    return jnp.sum(factor[None] * (jnp.exp(-elimination * after) - jnp.exp(-absorption * after)), axis=1)
+
+
+def test_repeated_doses():
+    ts = jnp.asarray([1.0, 7.9, 13.0, 30.0])
+    p = jnp.asarray([1.3, 0.1, 100.0, 80.0, 90.0, 0.5, 8.0, 16.0])
+    assert_derivatives(lambda p: course(p, ts, **EXACT), lambda p: superposition(p, ts), jnp.stack([p, 1.1 * p]))
+    # one at the start, one at the end, and one that is padding
+    ends = jnp.asarray([7.9, 13.0])
+    q = jnp.asarray([1.3, 0.1, 100.0, 80.0, 90.0, 0.0, 7.9])
+    two = lambda q: superposition(jnp.append(q, 1e3), ends)
+    padded = lambda q: course(jnp.append(q, jnp.nan), ends, **EXACT)
+    np.testing.assert_allclose(padded(q), two(q), **TINY)
+    found, expected = jax.jacrev(padded)(q), jax.jacfwd(two)(q)
+    expected = expected.at[0, 6].set(-80 * 1.3)  # a kink of the closed form: what is saved is the state after the dose
+    np.testing.assert_allclose(found, expected, **TINY)
