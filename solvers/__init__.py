@@ -60,6 +60,7 @@ from ._geometric import (
     LangevinState as LangevinState,
     OBABO as OBABO,
     PositionVerlet as PositionVerlet,
+    Repeated as Repeated,
     RESPA as RESPA,
     StageFixedPoint as StageFixedPoint,
     StageNewton as StageNewton,

@@ -1,15 +1,38 @@
-"""Compositions of a simulator with itself, of higher order."""
+"""Many steps of one simulator as one: repeated, and composed to a higher order."""
 
-import dataclasses
 from typing import Any, Generic
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._simulator import AbstractSimulator
-from .._types import Scalar, State, strong
-from ._pair import later
+from .._types import Scalar, State
+from ._part import at_time, check_part, end_of_step, many_steps
+
+
+class Repeated(AbstractSimulator[State], Generic[State]):
+    """`n` steps of a simulator as one; `dt` is `n` times as long.
+
+    For `Strang` with parts that need steps of different length. `VelocityVerlet`, `BAOAB` and `OBABO` begin a step
+    with the force that ended the last one, so that `n` steps in one take n + 1 forces, not 2 n.
+    """
+
+    simulator: AbstractSimulator[State]
+    n: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        check_part(self, self.simulator)
+        check_count(self, 1)
+
+    @property
+    def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The whole step."""
+        return self.n * self.simulator.dt
+
+    def __call__(self, state: State) -> State:
+        """The state after all of these steps."""
+        return at_time(many_steps(self.simulator, state, None, self.n), end_of_step(state, self.dt))
 
 
 class Composition(AbstractSimulator[State], Generic[State]):
@@ -26,6 +49,7 @@ class Composition(AbstractSimulator[State], Generic[State]):
     weights: tuple[float, ...] = eqx.field(static=True, converter=lambda ws: tuple(map(float, ws)))
 
     def __check_init__(self) -> None:
+        check_part(self, self.simulator)
         if not self.weights or abs(sum(self.weights) - 1) > 1e-12:
             raise ValueError(f"The weights of a Composition must sum to 1, not {sum(self.weights)}.")
 
@@ -37,9 +61,7 @@ class Composition(AbstractSimulator[State], Generic[State]):
     def __call__(self, state: State) -> State:
         """The state after all of these steps."""
         weights = jnp.asarray(self.weights, self.dt.dtype)
-        one = lambda state, weight: (scaled(self.simulator, weight)(state), None)
-        last, _ = jax.lax.scan(one, jax.tree.map(strong, state), weights)
-        return at_time(last, end_of_step(state, self.dt))
+        return at_time(many_steps(self.simulator, state, weights, len(weights)), end_of_step(state, self.dt))
 
 
 def yoshida4(simulator: AbstractSimulator[State]) -> Composition[State]:
@@ -61,23 +83,9 @@ def yoshida6(simulator: AbstractSimulator[State]) -> Composition[State]:
     return Composition(simulator, (*outer, 1.3151863206839112189, *outer[::-1]))
 
 
-def scaled(simulator: Any, factor: Any) -> Any:
-    """The simulator with `factor` times the step; one without a `dt` of its own is made of others that have one."""
-    fields = dataclasses.fields(simulator)
-    if any(field.name == "dt" for field in fields):
-        return eqx.tree_at(lambda s: s.dt, simulator, simulator.dt * jnp.asarray(factor, simulator.dt.dtype))
-    inner = [f.name for f in fields if isinstance(getattr(simulator, f.name), AbstractSimulator)]
-    if not inner:
-        raise ValueError(f"The step of {type(simulator).__name__} cannot be scaled: it has no field `dt`.")
-    parts = lambda s: [getattr(s, name) for name in inner]
-    return eqx.tree_at(parts, simulator, [scaled(part, factor) for part in parts(simulator)])
-
-
-def end_of_step(state: Any, dt: Any) -> Any:
-    """The time one step after `state`; None if it has none."""
-    return later(jnp.asarray(state.t), dt) if hasattr(state, "t") else None
-
-
-def at_time(state: Any, t: Any) -> Any:
-    """`state` with its clock at `t`, if it has one."""
-    return state if t is None else eqx.tree_at(lambda s: s.t, state, t)
+def check_count(simulator: Any, least: int) -> None:
+    """The number of steps `n` is a multiple of `least`."""
+    n = simulator.n
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least or n % least:
+        what = "a whole number of steps, 1 or more" if least == 1 else "an even number of short steps, 2 or more"
+        raise ValueError(f"{type(simulator).__name__}.n must be {what}, not {n!r}.")

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from .._simulator import AbstractSimulator
-from .._tree import is_concrete
+from .._tree import is_concrete, is_float
 from .._types import Numbers, parameter, Scalar
 from ._pair import later, moved
+from ._part import AbstractCarrying
 
 
 class LangevinState(eqx.Module):
@@ -24,12 +24,13 @@ class LangevinState(eqx.Module):
     key: PRNGKeyArray
 
 
-class BAOAB(AbstractSimulator[LangevinState]):
+class BAOAB(AbstractCarrying[LangevinState]):
     r"""Langevin dynamics, $\dot q = p/m$, $\mathrm{d}p = F\,\mathrm{d}t - \gamma p\,\mathrm{d}t + \sqrt{2 \gamma m kT}
     \,\mathrm{d}W$: half a kick, half a drift, the exact friction and noise, half a drift, half a kick.
 
     Averages over configurations have an error of order 2 in `dt`, and for harmonic forces none, at any friction and
-    any stable step ($h < 2/\omega$). Of weak order 2. Two forces a step. Without friction it is `VelocityVerlet`.
+    any stable step ($h < 2/\omega$). Of weak order 2. A step takes two forces, n steps in one by `Repeated` n + 1.
+    Without friction it is `VelocityVerlet`.
 
     - `force`: a function `F(t, position)`; the value has the shape of the position.
     - `dt` $h$ [time].
@@ -50,24 +51,31 @@ class BAOAB(AbstractSimulator[LangevinState]):
 
     def __call__(self, state: LangevinState) -> LangevinState:
         """The state at `t + dt`."""
+        return self.advance(state, self.carried(state))[0]
+
+    def carried(self, state: LangevinState) -> Array:
+        """The force."""
+        return _force(self, state.t, state.position)
+
+    def advance(self, state: LangevinState, carried: Array) -> tuple[LangevinState, Array]:
+        """The state at `t + dt`, and the force there."""
         key, now = jax.random.split(state.key)
         half, end = self.dt / 2, later(state.t, self.dt)
-        q, p = state.position, state.momentum
-        p = moved(p, half, self.force(state.t, q))
+        q, p = state.position, moved(state.momentum, half, carried)
         q = moved(q, half, _velocity(self, p))
         p = _thermalized(self, p, self.dt, now)
         q = moved(q, half, _velocity(self, p))
-        p = moved(p, half, self.force(end, q))
-        return LangevinState(t=end, position=q, momentum=p, key=key)
+        force = _force(self, end, q)
+        return LangevinState(t=end, position=q, momentum=moved(p, half, force), key=key), force
 
 
-class OBABO(AbstractSimulator[LangevinState]):
+class OBABO(AbstractCarrying[LangevinState]):
     r"""Langevin dynamics as `BAOAB`, in another order: half of the friction and noise, a step of `VelocityVerlet`, half
     of the friction and noise.
 
     Of weak order 2. Momenta are exact for harmonic forces, the variance of a position is $1/(1 - (\omega h/2)^2)$ times
-    what it should be. What it adds to a step of Verlet is exact, so that it can be corrected by Metropolis' rule. Two
-    forces and two normals a step.
+    what it should be. What it adds to a step of Verlet is exact, so that it can be corrected by Metropolis' rule. A
+    step takes two normals and two forces, n steps in one by `Repeated` n + 1 forces.
 
     - `force`: a function `F(t, position)`; the value has the shape of the position.
     - `dt` $h$ [time].
@@ -88,13 +96,30 @@ class OBABO(AbstractSimulator[LangevinState]):
 
     def __call__(self, state: LangevinState) -> LangevinState:
         """The state at `t + dt`."""
+        return self.advance(state, self.carried(state))[0]
+
+    def carried(self, state: LangevinState) -> Array:
+        """The force."""
+        return _force(self, state.t, state.position)
+
+    def advance(self, state: LangevinState, carried: Array) -> tuple[LangevinState, Array]:
+        """The state at `t + dt`, and the force there."""
         key, before, after = jax.random.split(state.key, 3)
         half, end = self.dt / 2, later(state.t, self.dt)
-        q, p = state.position, _thermalized(self, state.momentum, half, before)
-        p = moved(p, half, self.force(state.t, q))
-        q = moved(q, self.dt, _velocity(self, p))
-        p = moved(p, half, self.force(end, q))
-        return LangevinState(t=end, position=q, momentum=_thermalized(self, p, half, after), key=key)
+        p = moved(_thermalized(self, state.momentum, half, before), half, carried)
+        q = moved(state.position, self.dt, _velocity(self, p))
+        force = _force(self, end, q)
+        p = _thermalized(self, moved(p, half, force), half, after)
+        return LangevinState(t=end, position=q, momentum=p, key=key), force
+
+
+def _force(simulator: Any, t: Any, position: Array) -> Array:
+    if not is_float(position):
+        raise ValueError(f"{type(simulator).__name__} needs a position of floats, not {position!r}.")
+    force = simulator.force(t, position)
+    if jnp.shape(force) != position.shape:
+        raise ValueError(f"The force must have the shape of the position, {position.shape}, not {jnp.shape(force)}.")
+    return force
 
 
 def _velocity(simulator: Any, momentum: Array) -> Array:

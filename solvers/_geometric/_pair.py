@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
-from .._tree import difference
+from .._tree import difference, refuse_other_than_floats
 
 
 def check_separable(simulator: Any, field: Callable[..., PyTree], t: Any, y: Any) -> None:
@@ -18,6 +18,7 @@ def check_separable(simulator: Any, field: Callable[..., PyTree], t: Any, y: Any
         raise ValueError(
             f"{name} needs a state y of two parts, a tuple or a NamedTuple such as Phase(q, p), not {type(y).__name__}."
         )
+    refuse_other_than_floats(y, "state.y")
     program, rates = jax.make_jaxpr(lambda t, y: field(t, y, None), return_shape=True)(t, y)
     found = difference(rates, jax.eval_shape(lambda: y), "vector_field(t, y, None)")
     if found is not None:

@@ -1,34 +1,36 @@
 """Two simulators in turn."""
 
 from collections.abc import Callable
-from typing import Any, Generic
+from typing import Generic
 
 import equinox as eqx
-import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from .._simulator import AbstractSimulator
 from .._solution import TimeState
 from .._tree import is_concrete
-from .._types import Scalar, State, strong
-from ._composition import at_time, end_of_step, scaled
+from .._types import Scalar, State
+from ._composition import check_count
 from ._pair import joined, moved
+from ._part import at_time, check_part, end_of_step, many_steps, scaled
 
 
 class Strang(AbstractSimulator[State], Generic[State]):
     r"""Half a step of `outer`, a step of `inner`, half a step of `outer`: $\dot y = f(t, y) + g(t, y)$ from a simulator
     of $\dot y = f$ and one of $\dot y = g$.
 
-    Of order 2 if both are (and symmetric, symplectic, … if both are). Both have the same `dt`, the time of a whole
-    step; each runs by its own clock, a state's `t` ends at `t + dt`. A simulator can be split further, so that there
-    are three parts and more. Source: G. Strang, SIAM J. Numer. Anal. 5, 506 (1968), doi:10.1137/0705041.
+    Of order 2 if both are, and symmetric, symplectic, … if both are. Both have the same `dt`, the time of a whole step
+    (`Repeated` makes a shorter one as long); each runs by its own clock, and `t` ends at `t + dt`. A part can be a
+    `Strang` itself, so that there are three and more. Source: G. Strang, SIAM J. Numer. Anal. 5, 506 (1968),
+    doi:10.1137/0705041.
     """
 
     outer: AbstractSimulator[State]
     inner: AbstractSimulator[State]
 
     def __check_init__(self) -> None:
+        check_part(self, self.outer, self.inner)
         steps = (self.outer.dt, self.inner.dt)
         if is_concrete(steps) and not np.isclose(float(steps[0]), float(steps[1]), rtol=1e-6):
             raise ValueError(
@@ -70,8 +72,8 @@ class RESPA(AbstractSimulator[TimeState]):
     n: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int | np.integer) or self.n < 2 or self.n % 2:
-            raise ValueError(f"RESPA.n must be an even number of short steps, 2 or more, not {self.n!r}.")
+        check_part(self, self.fast)
+        check_count(self, 2)
 
     @property
     def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -89,5 +91,4 @@ class RESPA(AbstractSimulator[TimeState]):
         return at_time(self._half(TimeState(t=middle, y=kicked)), end)
 
     def _half(self, state: TimeState) -> TimeState:
-        one: Any = lambda state, _: (self.fast(state), None)
-        return jax.lax.scan(one, jax.tree.map(strong, state), length=self.n // 2)[0]
+        return many_steps(self.fast, state, None, self.n // 2)

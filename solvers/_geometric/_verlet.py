@@ -9,16 +9,17 @@ from .._simulator import AbstractSimulator
 from .._solution import TimeState
 from .._types import parameter
 from ._pair import check_separable, joined, later, moved
+from ._part import AbstractCarrying
 
 
-class VelocityVerlet(AbstractSimulator[TimeState]):
+class VelocityVerlet(AbstractCarrying[TimeState]):
     r"""Störmer–Verlet, kick–drift–kick: $p \mathrel{+}= \frac h2 f(q)$, $q \mathrel{+}= h\,g(p)$, $p \mathrel{+}=
     \frac h2 f(q)$.
 
     For separable fields: the state is `TimeState(t, y)` with a pair `y` such as `Phase(q, p)`, `Motion(q, v)` or a
     plain tuple, $\dot q = g(t, p)$ and $\dot p = f(t, q)$. Of order 2, time-reversible, and symplectic if the field is
-    Hamiltonian, so that the energy error stays bounded over exponentially long times. The force is computed twice a
-    step; `PositionVerlet` computes it once.
+    Hamiltonian, so that the energy error stays bounded over exponentially long times. A step takes two
+    forces, n steps in one by `Repeated` n + 1; `PositionVerlet` takes one.
 
     - `vector_field`: a function `f(t, y, args)`, called with `args = None`; of its value one part is used at a time.
     - `dt` $h$: the step, a time; a negative one goes back.
@@ -32,11 +33,20 @@ class VelocityVerlet(AbstractSimulator[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
+        return self.advance(state, self.carried(state))[0]
+
+    def carried(self, state: TimeState) -> PyTree:
+        """The force."""
         check_separable(self, self.vector_field, state.t, state.y)
-        end = later(state.t, self.dt)
-        y = kicked(self.vector_field, state.t, state.y, self.dt / 2)
-        y = drifted(self.vector_field, later(state.t, self.dt / 2), y, self.dt)
-        return TimeState(t=end, y=kicked(self.vector_field, end, y, self.dt / 2))
+        return self.vector_field(state.t, state.y, None)[1]
+
+    def advance(self, state: TimeState, carried: PyTree) -> tuple[TimeState, PyTree]:
+        """The state at `t + dt`, and the force there."""
+        half, end, (q, p) = self.dt / 2, later(state.t, self.dt), state.y
+        y = joined(state.y, q, moved(p, half, carried))
+        y = drifted(self.vector_field, later(state.t, half), y, self.dt)
+        force = self.vector_field(end, y, None)[1]
+        return TimeState(t=end, y=joined(y, y[0], moved(y[1], half, force))), force
 
 
 class PositionVerlet(AbstractSimulator[TimeState]):
@@ -61,14 +71,10 @@ class PositionVerlet(AbstractSimulator[TimeState]):
         check_separable(self, self.vector_field, state.t, state.y)
         half = self.dt / 2
         y = drifted(self.vector_field, later(state.t, half / 2), state.y, half)
-        y = kicked(self.vector_field, later(state.t, half), y, self.dt)
+        force = self.vector_field(later(state.t, half), y, None)[1]
+        y = joined(y, y[0], moved(y[1], self.dt, force))
         y = drifted(self.vector_field, later(state.t, half + half / 2), y, half)
         return TimeState(t=later(state.t, self.dt), y=y)
-
-
-def kicked(field: Callable[..., PyTree], t: Any, y: Any, dt: Any) -> Any:
-    """The second part moved by what the first does to it."""
-    return joined(y, y[0], moved(y[1], dt, field(t, y, None)[1]))
 
 
 def drifted(field: Callable[..., PyTree], t: Any, y: Any, dt: Any) -> Any:
