@@ -17,7 +17,7 @@ from kinax.solvers import (
 
 ROD = dict(
     length=jnp.asarray(0.7), mass=jnp.asarray(1.3), gravity=jnp.asarray(9.8), start=jnp.asarray([1.1, -0.6])
-)  # angle, angular velocity
+)  # angle, momentum along the circle
 TOP = dict(
     inertia=jnp.asarray([1.0, 1.7, 2.6]), weight=jnp.asarray(2.0), center=jnp.asarray([0.1, 0.2, 0.7]),
     omega=jnp.asarray([1.0, -0.4, 2.0]), velocity=jnp.asarray([0.3, 0.8, -0.5]),
@@ -30,14 +30,18 @@ def cross(a, b):
 
 
 def rod(p, dt):
-    """A pendulum in Cartesian coordinates."""
-    field = lambda t, y, args: (y[1] / p["mass"], jnp.stack([jnp.sin(t), -p["mass"] * p["gravity"]]))
+    """A pendulum in Cartesian coordinates, pushed to and fro, of a mass that changes."""
+    field = lambda t, y, args: (swelling(t) * y[1] / p["mass"], jnp.stack([jnp.sin(t), -p["mass"] * p["gravity"]]))
     return RATTLE(field, lambda q: jnp.sqrt(jnp.sum(q**2)) - p["length"], dt)
 
 
-def placed(p, angle, rate):
+def swelling(t):
+    return 1 + 0.3 * jnp.sin(2 * t)
+
+
+def placed(p, angle, momentum):
     along = jnp.stack([jnp.cos(angle), jnp.sin(angle)])
-    return p["length"] * jnp.stack([along[1], -along[0]]), p["mass"] * p["length"] * rate * along
+    return p["length"] * jnp.stack([along[1], -along[0]]), momentum * along
 
 
 def rod_start(p):
@@ -47,8 +51,8 @@ def rod_start(p):
 @jax.jit
 def rod_reference(p, t):
     def field(t, y, args):
-        torque = jnp.sin(t) * jnp.cos(y[0]) / p["mass"] - p["gravity"] * jnp.sin(y[0])
-        return jnp.stack([y[1], torque / p["length"]])
+        push = jnp.sin(t) * jnp.cos(y[0]) - p["mass"] * p["gravity"] * jnp.sin(y[0])
+        return jnp.stack([swelling(t) * y[1] / (p["mass"] * p["length"]), push])
 
     y = integrate(field, p["start"], [0.0, t], solver=diffrax.Dopri8(), rtol=1e-13, atol=1e-13).state.y
     return placed(p, y[0], y[1])

@@ -31,16 +31,20 @@ class RATTLE(AbstractSimulator[TimeState]):
     give NaN.
 
     - `vector_field`: a function `f(t, y, args)` of a state with two parts of the same structure, $(q, p)$ or
-      $(q, v)$, e.g. `Hamiltonian(...)`. The rate of the first must depend on the second alone, and that of the second
-      on time and the first.
+      $(q, v)$, e.g. `Hamiltonian(...)`. The rate of neither part may depend on that part itself (no drag, no magnetic
+      field).
     - `constraint`: a function `g(q)`, an array () or (m,). Its rows must be independent.
     - `dt`: the step, a time.
     - `mass`: what a force is divided by in the rate of the second part: 1 (default) for momenta, the masses for
       velocities, a number or a PyTree like q, or like its upper part.
 
     A state that is off its constraints is refused, or gives NaN if its value is not known; `project` moves it there.
-    Source: H. C. Andersen, J. Comput. Phys. 52, 24 (1983), doi:10.1016/0021-9991(83)90014-1; E. Hairer, Ch. Lubich,
-    G. Wanner, Geometric Numerical Integration (2006), section VII.1.4.
+    The positions are those of SHAKE, which differs in the velocities alone.
+
+    Source: J.-P. Ryckaert, G. Ciccotti, H. J. C. Berendsen, J. Comput. Phys. 23, 327 (1977),
+    doi:10.1016/0021-9991(77)90098-5; H. C. Andersen, J. Comput. Phys. 52, 24 (1983),
+    doi:10.1016/0021-9991(83)90014-1; E. Hairer, Ch. Lubich, G. Wanner, Geometric Numerical Integration (2006),
+    section VII.1.4.
     """
 
     vector_field: Callable[..., PyTree]
@@ -57,17 +61,17 @@ class RATTLE(AbstractSimulator[TimeState]):
         """The state at `t + dt`."""
         if is_concrete((self, state)):
             self.check(state)
-        flat, end = _Flat(self, state), later(state.t, self.dt)
-        here = flat.constraints(flat.q, flat.z)
+        flat, middle, end = _Flat(self, state), later(state.t, self.dt / 2), later(state.t, self.dt)
+        here = flat.constraints(state.t, flat.q, flat.z)
         h = self.dt.astype(flat.q.dtype)
         q, z = flat.q, flat.z + h / 2 * flat.force(state.t, flat.q)
-        arrive = lambda x: q + h * flat.rate(z - flat.divided(exact(x, here.jacobian)))
+        arrive = lambda x: q + h * flat.rate(middle, z - flat.divided(exact(x, here.jacobian)))
         start = jnp.where(_fine(here, flat, h), jnp.zeros_like(here.residual), jnp.nan)
         scales = Scales(jnp.abs(h) * here.reach, _most(q) + _most(arrive(start) - q), _most(arrive(start) - q))
         x = impulses(lambda x: flat.residual(arrive(x)), start, scales)
         q1 = arrive(x)
         z = z - flat.divided(exact(x, here.jacobian)) + h / 2 * flat.force(end, q1)
-        return TimeState(t=end, y=flat.tree(q1, flat.tangent(q1, z)))
+        return TimeState(t=end, y=flat.tree(q1, flat.tangent(end, q1, z)))
 
     def project(self, state: TimeState) -> TimeState:
         r"""A state on the constraints next to one that is not: q along $W J^T$, $W = \partial \dot q / \partial p$.
@@ -75,11 +79,11 @@ class RATTLE(AbstractSimulator[TimeState]):
         Then the second part, so that $J \dot q = 0$. Differentiable; NaN if there is none near.
         """
         flat = _Flat(self, state)
-        here = flat.constraints(flat.q, flat.z)
+        here = flat.constraints(state.t, flat.q, flat.z)
         arrive = lambda x: flat.q + exact(x, here.response)
         scales = Scales(here.reach, _most(flat.q), jnp.zeros_like(_most(flat.q)))
         q = arrive(impulses(lambda x: flat.residual(arrive(x)), jnp.zeros_like(here.residual), scales))
-        return TimeState(t=state.t, y=flat.tree(q, flat.tangent(q, flat.z)))
+        return TimeState(t=state.t, y=flat.tree(q, flat.tangent(state.t, q, flat.z)))
 
     def multipliers(self, state: TimeState) -> Array:
         r"""$\lambda$, shaped like $g$, of the constraints' force $-J^T \lambda$ in continuous time.
@@ -87,10 +91,10 @@ class RATTLE(AbstractSimulator[TimeState]):
         From $\ddot g = 0$. For $g = |q| - l$ it is the tension of the rod [force].
         """
         flat = _Flat(self, state)
-        here = flat.constraints(flat.q, flat.z)
-        velocity = lambda q, z: jax.jvp(flat.residual, (q,), (flat.rate(z),))[1]
-        free = (flat.rate(flat.z), flat.force(state.t, flat.q))
-        _, acceleration = jax.jvp(velocity, (flat.q, flat.z), free)
+        here = flat.constraints(state.t, flat.q, flat.z)
+        velocity = lambda t, q, z: jax.jvp(flat.residual, (q,), (flat.rate(t, z),))[1]
+        free = (jnp.ones_like(state.t), flat.rate(state.t, flat.z), flat.force(state.t, flat.q))
+        _, acceleration = jax.jvp(velocity, (state.t, flat.q, flat.z), free)
         found = jnp.linalg.solve(here.matrix, acceleration)
         return found.reshape(jax.eval_shape(self.constraint, flat.y[0]).shape)
 
@@ -141,8 +145,8 @@ class _Flat:
     def residual(self, q: Array) -> Array:
         return jnp.ravel(self._simulator.constraint(self._unflat(q)))
 
-    def rate(self, z: Array) -> Array:
-        return self._field(self.t, self.q, z)[0]
+    def rate(self, t: Array, z: Array) -> Array:
+        return self._field(t, self.q, z)[0]
 
     def force(self, t: Array, q: Array) -> Array:
         return self._field(t, q, self.z)[1]
@@ -151,21 +155,21 @@ class _Flat:
         first, second = self._simulator.vector_field(t, self.tree(q, z), None)
         return ravel_pytree(first)[0], ravel_pytree(second)[0]
 
-    def constraints(self, q: Array, z: Array) -> _Constraints:
+    def constraints(self, t: Array, q: Array, z: Array) -> _Constraints:
         jacobian = jax.jacrev(self.residual)(q)
-        velocity, push = jax.linearize(self.rate, z)
+        velocity, push = jax.linearize(lambda z: self.rate(t, z), z)
         response = jax.vmap(lambda row: push(self.divided(row)))(jacobian)
         reach = jnp.max(jnp.abs(response), axis=1)
         matrix = exact(jacobian, response.T)
         return _Constraints(self.residual(q), jacobian, response, matrix, reach, exact(jacobian, velocity))
 
-    def tangent(self, q: Array, z: Array) -> Array:
+    def tangent(self, t: Array, q: Array, z: Array) -> Array:
         """The second part without what would leave the constraints at q."""
-        here = self.constraints(q, z)
+        here = self.constraints(t, q, z)
         leave = lambda x: z - self.divided(exact(x, here.jacobian))
         reach = jnp.max(jnp.abs(here.jacobian / self._mass[None]), axis=1)
         scales = Scales(reach, _most(z), _most(z))
-        x = impulses(lambda x: exact(here.jacobian, self.rate(leave(x))), jnp.zeros_like(here.residual), scales)
+        x = impulses(lambda x: exact(here.jacobian, self.rate(t, leave(x))), jnp.zeros_like(here.residual), scales)
         return leave(x)
 
 
@@ -194,7 +198,7 @@ def _independent(matrix: Array) -> Array:
 def _look(simulator: RATTLE, state: TimeState) -> tuple[_Constraints, Array]:
     """The constraints at a state, and whether it is on them."""
     flat = _Flat(simulator, state)
-    here = flat.constraints(flat.q, flat.z)
+    here = flat.constraints(state.t, flat.q, flat.z)
     return here, _fine(here, flat, simulator.dt.astype(flat.q.dtype))
 
 
@@ -202,7 +206,7 @@ def _fine(here: _Constraints, flat: _Flat, h: Array) -> Array:
     """Whether a state is on its constraints, with its velocity, and these are independent."""
     eps = jnp.finfo(h.dtype).eps
     rtol, h = max(_OFF, 1e3 * eps), jnp.abs(h)
-    speed, push = _most(flat.rate(flat.z)), _most(flat.divided(flat.force(flat.t, flat.q)))
+    speed, push = _most(flat.rate(flat.t, flat.z)), _most(flat.divided(flat.force(flat.t, flat.q)))
     size = _most(flat.q) + h * speed + 1
     back = lambda residual: _most(exact(jnp.linalg.solve(here.matrix, residual), here.response))
     near = back(here.residual) <= rtol * (_most(flat.q) + h * speed) + 100 * eps
