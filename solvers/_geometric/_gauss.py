@@ -118,7 +118,7 @@ def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
         return z - given[-1] * _exact(a, slopes(z, given))
 
     frozen = _constant((simulator, later(state.t, simulator.dt / 2), state.t, y0, h))
-    guess, options = _prepared(field, frozen, c, a)
+    guess, options = _prepared(field, frozen, c, a, unflat)
     given = (simulator, times, y0, h)
     found = optx.root_find(
         residual,
@@ -135,16 +135,19 @@ def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
     return TimeState(t=later(state.t, simulator.dt), y=unflat(y1))
 
 
-def _prepared(field: Callable[..., Any], start: Any, c: Any, a: Any) -> tuple[Any, dict[str, Any]]:
+def _prepared(field: Callable[..., Any], start: Any, c: Any, a: Any, unflat: Any) -> tuple[Any, dict[str, Any]]:
     """A guess of the stages, and what the iteration needs of the Jacobian in the middle of the step."""
     simulator, middle, t0, y0, h = start
     slope = field(simulator, t0, y0)
     jacobian = jax.jacfwd(lambda y: field(simulator, middle, y))(y0 + h / 2 * slope)
-    times = (c * h)[:, None]
-    guess = times * slope[None]
-    scale = jnp.max(jnp.abs(y0)) + jnp.max(jnp.abs(h * slope))
-    scale = jnp.where(scale > 0, scale, 1)
-    return guess, dict(matrix=h * a, jacobian=jacobian, scale=jnp.broadcast_to(scale, y0.shape))
+    guess = (c * h)[:, None] * slope[None]
+    # corrections in units of what they correct: positions and velocities differ by many orders in some units
+    sizes = jnp.abs(y0) + jnp.abs(h * slope)
+    each = jax.tree.map(lambda x: jnp.full(x.shape, jnp.max(x, initial=0)), unflat(sizes))
+    most = jnp.max(sizes, initial=0)
+    most = jnp.where(most > 0, most, 1)
+    scale = jnp.maximum(ravel_pytree(each)[0], jnp.finfo(y0.dtype).tiny * 1e8 + 1e-30 * most)
+    return guess, dict(matrix=h * a, jacobian=jacobian, scale=scale, most=most)
 
 
 def _exact(a: Any, b: Any) -> Any:

@@ -10,8 +10,9 @@ from jaxtyping import Array, PyTree
 
 
 class _Progress(NamedTuple):
-    size: Array  # of the last correction
+    size: Array  # of the last correction, each part in its own unit
     before: Array  # of the one before
+    overall: Array  # of the last one, all in the unit of the largest part
     step: Array
     inverse: Array  # of the Jacobian of the residual
 
@@ -38,7 +39,7 @@ class StageNewton(optx.AbstractRootFinder):
         residual, aux = fn(y, args)
         change = jnp.matmul(state.inverse, residual.reshape(-1), precision=jax.lax.Precision.HIGHEST)
         change = change.reshape(y.shape)
-        return y - change, _next(state, self.norm(change / options["scale"][None])), aux
+        return y - change, _next(state, self.norm, change, options), aux
 
     def terminate(self, fn, y, args, options, state, tags):
         """Whether corrections no longer shrink, and whether they are small then."""
@@ -68,7 +69,7 @@ class StageFixedPoint(optx.AbstractRootFinder):
     def step(self, fn, y, args, options, state, tags):
         """One iterate."""
         residual, aux = fn(y, args)
-        return y - residual, _next(state, self.norm(residual / options["scale"][None])), aux
+        return y - residual, _next(state, self.norm, residual, options), aux
 
     def terminate(self, fn, y, args, options, state, tags):
         """Whether corrections no longer shrink, and whether they are small then."""
@@ -81,19 +82,23 @@ class StageFixedPoint(optx.AbstractRootFinder):
 
 def _start(y: Array, inverse: Array) -> _Progress:
     none = jnp.asarray(jnp.inf, y.dtype)
-    return _Progress(none, none, jnp.asarray(0), inverse)
+    return _Progress(none, none, none, jnp.asarray(0), inverse)
 
 
-def _next(state: _Progress, size: Any) -> _Progress:
-    return state._replace(size=size.astype(state.size.dtype), before=state.size, step=state.step + 1)
+def _next(state: _Progress, norm: Callable[[PyTree], Any], change: Array, options: Any) -> _Progress:
+    size, overall = norm(change / options["scale"][None]), norm(change / options["most"])
+    return state._replace(
+        size=size.astype(change.dtype), before=state.size, overall=overall.astype(change.dtype), step=state.step + 1
+    )
 
 
 def _verdict(y: Array, state: _Progress) -> tuple[Any, optx.RESULTS]:
     """Errors that an iteration leaves add up to a drift, so that it ends at rounding, not at a tolerance."""
     eps, rate = jnp.finfo(y.dtype).eps, state.size / state.before
     left = state.size * rate / (1 - rate)
-    stagnates = (state.size <= 100 * eps) & (rate >= 0.5)
-    converged = (state.size == 0) | stagnates | ((rate < 0.5) & (left < eps / 100))
-    diverged = ~converged & ~(rate <= 2)
+    stagnates = (state.overall <= 100 * eps) & (rate >= 0.9)
+    converged = (state.size == 0) | stagnates | ((rate < 0.9) & (left < eps / 100))
+    grows = (rate > 2) & (state.step >= 5)  # corrections may grow at first
+    diverged = ~converged & (grows | ~jnp.isfinite(state.size))
     over = (state.step >= 2) & (converged | diverged)
     return over, optx.RESULTS.where(over & diverged, optx.RESULTS.nonlinear_divergence, optx.RESULTS.successful)

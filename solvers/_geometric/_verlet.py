@@ -18,8 +18,8 @@ class VelocityVerlet(AbstractCarrying[TimeState]):
 
     For separable fields: the state is `TimeState(t, y)` with a pair `y` such as `Phase(q, p)`, `Motion(q, v)` or a
     plain tuple, $\dot q = g(t, p)$ and $\dot p = f(t, q)$. Of order 2, time-reversible, and symplectic if the field is
-    Hamiltonian, so that the energy error stays bounded over exponentially long times. A step takes two
-    forces, n steps in one by `Repeated` n + 1; `PositionVerlet` takes one.
+    Hamiltonian, so that the energy error stays bounded over exponentially long times. A step takes two forces,
+    n steps in one by `Repeated` n + 1; `PositionVerlet` takes one.
 
     - `vector_field`: a function `f(t, y, args)`, called with `args = None`; of its value one part is used at a time.
     - `dt` $h$: the step, a time; a negative one goes back.

@@ -25,6 +25,7 @@ from kinax.solvers import (
     RESULTS,
     rollout,
     StageFixedPoint,
+    StageNewton,
     Strang,
     TimeState,
     VelocityVerlet,
@@ -110,6 +111,28 @@ def test_gauss_keeps_angular_momentum_and_solves_stiff_equations():
     field = lambda t, y, args: -1e6 * (y - jnp.cos(t)) - jnp.sin(t)
     stiff = rollout(ImplicitMidpoint(field, 0.1), TimeState(t=jnp.zeros(()), y=jnp.ones(1)), 30, save_every=30).state
     np.testing.assert_allclose(stiff.y, np.cos(3.0), rtol=0, atol=0.1**2 / 4)
+
+
+@pytest.mark.parametrize("finder", [StageNewton(), StageFixedPoint()])
+def test_stages_are_found_to_rounding_in_any_units_and_at_rest(finder):
+    errors = []
+    for mu, axis in (
+        (1.0, 1.0),
+        (1.327e20, 1.5e11),
+    ):  # in the latter the Earth's orbit were it so eccentric, in SI units
+        orbit = Kepler(mu=mu)
+        y0 = orbit.periapsis(axis, 0.6)
+        simulator, start = GaussLegendre(orbit, orbit.period(y0) / 60, 3, finder), TimeState(t=jnp.zeros(()), y=y0)
+        energies = rollout(simulator, start, 6000, save_every=40, observe=lambda s, o=orbit: o.energy(s.y)).ys
+        errors.append(energies / orbit.energy(y0) - 1)
+    np.testing.assert_allclose(errors[0], errors[1], rtol=0, atol=1e-13)
+    assert np.abs(errors[0]).max() < 1e-5
+    swing = lambda t, y, args: (y[1], jnp.sin(0.7) - jnp.sin(y[0]))
+    for q in (0.7, 0.0):
+        rest = TimeState(t=jnp.zeros(()), y=(jnp.full(1, q), jnp.zeros(1)))
+        field = swing if q else lambda t, y, args: (y[1], -y[0])
+        end = rollout(GaussLegendre(field, 0.1, 2, finder), rest, 100, save_every=100).state.y
+        np.testing.assert_allclose(end, (np.full(1, q), np.zeros(1)), rtol=0, atol=1e-14)
 
 
 def test_a_step_that_cannot_be_solved_is_nan():
