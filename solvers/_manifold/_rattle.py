@@ -59,15 +59,16 @@ class RATTLE(AbstractSimulator[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
-        if is_concrete((self, state)):
-            self.check(state)
         flat, middle, end = _Flat(self, state), later(state.t, self.dt / 2), later(state.t, self.dt)
         here = flat.constraints(state.t, flat.q, flat.z)
         h = self.dt.astype(flat.q.dtype)
         q, z = flat.q, flat.z + h / 2 * flat.force(state.t, flat.q)
         arrive = lambda x: q + h * flat.rate(middle, z - flat.divided(exact(x, here.jacobian)))
-        start = jnp.where(_fine(here, flat, h), jnp.zeros_like(here.residual), jnp.nan)
-        scales = Scales(jnp.abs(h) * here.reach, _most(q) + _most(arrive(start) - q), _most(arrive(start) - q))
+        fine = _fine(here, flat, h)
+        _refuse(here, fine)
+        start = jnp.where(fine, jnp.zeros_like(here.residual), jnp.nan)
+        motion = _most(arrive(start) - q)
+        scales = Scales(reach=jnp.abs(h) * here.reach, size=_most(q) + motion, motion=motion)
         x = impulses(lambda x: flat.residual(arrive(x)), start, scales)
         q1 = arrive(x)
         z = z - flat.divided(exact(x, here.jacobian)) + h / 2 * flat.force(end, q1)
@@ -99,19 +100,8 @@ class RATTLE(AbstractSimulator[TimeState]):
         return found.reshape(jax.eval_shape(self.constraint, flat.y[0]).shape)
 
     def check(self, state: TimeState) -> None:
-        """Raise a ValueError if constraints depend on one another, or if the state (known values) is not on them."""
-        here, fine = _look(self, state)
-        if not bool(_independent(here.matrix)):
-            size, rank = len(here.residual), int(jnp.linalg.matrix_rank(_scaled(here.matrix)))
-            raise ValueError(
-                f"The Jacobian of the constraint has the rank {rank} at this state, not {size}: its rows depend on one "
-                "another, or one is zero. Leave out constraints that follow from others."
-            )
-        if not bool(fine):
-            raise ValueError(
-                f"The state is not on its constraints: g(q) = {here.residual}, and its rate is {here.normal}, instead "
-                "of zero. Start from `simulator.project(state)`."
-            )
+        """Raise a ValueError if constraints depend on one another, or if the state is not on them (known values)."""
+        _refuse(*_look(self, state))
 
 
 class _Constraints(NamedTuple):
@@ -134,7 +124,12 @@ class _Flat:
         if self.q.shape != self.z.shape:
             raise ValueError(f"RATTLE needs a state of two parts that look alike, not {state.y}.")
         spread = lambda m, part: jax.tree.map(lambda x: jnp.broadcast_to(m, x.shape).astype(x.dtype), part)
-        self._mass, _ = ravel_pytree(jax.tree.map(spread, simulator.mass, state.y[1]))
+        try:
+            self._mass, _ = ravel_pytree(jax.tree.map(spread, simulator.mass, state.y[1]))
+        except ValueError:
+            raise ValueError(
+                f"RATTLE.mass must be a number, or a PyTree whose shapes broadcast to those of q, not {simulator.mass}."
+            ) from None
 
     def tree(self, q: Array, z: Array) -> PyTree:
         return joined(self.y, self._unflat(q), self._unflat(z))
@@ -192,6 +187,21 @@ def _independent(matrix: Array) -> Array:
     """Whether no row of the Jacobian lies in the span of those before it, to rounding."""
     pivots = jnp.diagonal(jnp.linalg.cholesky(_scaled(matrix))) ** 2
     return jnp.all(pivots > 16 * matrix.shape[0] * jnp.finfo(matrix.dtype).eps)
+
+
+def _refuse(here: _Constraints, fine: Array) -> None:
+    if not is_concrete((here, fine)) or bool(fine):
+        return
+    if not bool(_independent(here.matrix)):
+        size, rank = len(here.residual), int(jnp.linalg.matrix_rank(_scaled(here.matrix)))
+        raise ValueError(
+            f"The Jacobian of the constraint has the rank {rank} at this state, not {size}: its rows depend on one "
+            "another, or one is zero. Leave out constraints that follow from others."
+        )
+    raise ValueError(
+        f"The state is not on its constraints: g(q) = {here.residual}, and its rate is {here.normal}, instead of zero. "
+        "Start from `simulator.project(state)`."
+    )
 
 
 @eqx.filter_jit

@@ -140,6 +140,10 @@ def test_multiplier_is_the_tension_of_the_rod():
     tension = lambda x: pendulum(x, jnp.asarray(0.01)).multipliers(hung(x))
     exact = lambda x: x[2] * (x[1] * jnp.cos(x[3]) + x[0] * x[4] ** 2)
     value, slope = jax.jit(jax.value_and_grad(tension))(ROD)
+    # of a step outside jit, by a number that only the constraint knows
+    longer = lambda by: RATTLE(pendulum(ROD, 0.01).vector_field, distance(ROD[0] + by), 0.01)(hung(ROD)).y.q
+    step = ROD[0] + jax.jvp(lambda by: jnp.sqrt(jnp.sum(longer(by) ** 2)), (0.0,), (1.0,))[1] - 1
+    np.testing.assert_allclose(step, ROD[0], rtol=1e-14)
     np.testing.assert_allclose(value, exact(ROD), rtol=1e-14)
     np.testing.assert_allclose(slope, jax.grad(exact)(ROD), rtol=1e-13)
 
@@ -218,6 +222,8 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="mass must be positive"):
         RATTLE(Pendulum(length=1.0), distance(1.0), 0.1, mass=0.0)
     state = TimeState(t=jnp.asarray(0.0), y=Motion(jnp.ones(2), jnp.zeros(2)))
+    with pytest.raises(ValueError, match="mass must be a number, or a PyTree whose shapes"):
+        RATTLE(lambda t, y, args: Motion(y.v, -y.q), distance(1.0), 0.1, mass=np.ones(3))(state)
     drag = lambda t, y, args: Motion(y.v, -y.v)
     with pytest.raises(ValueError, match="needs a separable vector field"):
         RATTLE(drag, distance(1.0), 0.1)(state)
