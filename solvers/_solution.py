@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._results import RESULTS
-from ._tree import is_concrete, is_float, is_number
+from ._tree import is_concrete, is_float, is_number, leaf_name
 from ._types import RealScalarLike, Scalar, State
 
 
@@ -112,9 +112,23 @@ def _code(result: Any) -> int:
 def _readable(solution: Solution) -> str:
     """The counts, and the first saved entry that is not finite."""
     facts = [f"{name} = {value}" for name, value in solution.stats.items() if is_concrete(value)]
+    facts += _culprit(solution)
     saved = [np.asarray(y) for y in jax.tree.leaves(solution.ys) if is_float(y) and y.ndim and is_concrete(y)]
     if saved and len({len(y) for y in saved}) == 1:
         bad = np.any([~np.isfinite(y).reshape(len(y), -1).all(axis=1) for y in saved], axis=0)
         if bad.any():
             facts.append(f"first saved entry that is not finite = {int(np.argmax(bad))} of {len(bad)}")
     return ", ".join(facts)
+
+
+def _culprit(solution: Solution) -> list[str]:
+    """The component of the derivative that is not finite, if `stats` has its place among all float numbers."""
+    place = solution.stats.get("nonfinite_component", -1)
+    if not is_concrete((place, solution.state)) or place < 0:
+        return []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(solution.state.y):
+        if is_float(leaf) and place < leaf.size:
+            index = "".join(f"[{int(i)}]" for i in np.unravel_index(int(place), leaf.shape))
+            return [f"not finite: the derivative of {leaf_name(path, 'y')}{index} at t = {solution.state.t}"]
+        place = place - (leaf.size if is_float(leaf) else 0)
+    return []

@@ -23,7 +23,7 @@ from .._types import RealScalarLike, Scalar, strong
 from ._locate import Flow
 from ._segment import Machinery, segment, Standing
 from ._transitions import AbstractGuarded, AbstractScheduled, AbstractTransition, Events, Guards, Stop
-from ._watch import in_both_modes, with_tolerances
+from ._watch import with_scan, with_tolerances
 
 
 def hybrid(
@@ -172,7 +172,7 @@ def _machinery(vector_field, y0, times: SaveTimes, dt0, args, transitions, metho
     full = lambda y, given: eqx.combine(y, given[1])
     field = lambda t, y, given: vector_field(t, full(y, given), given[0])
     seen = Guards(tuple(Stop(guard=_Whole(x.guard), direction=x.direction) for x in guards.members))
-    flow = lambda fixed: Flow(in_both_modes(solver), field, seen, (args, fixed), method.tolerances)
+    flow = lambda fixed: Flow(with_scan(solver, "bounded"), field, seen, (args, fixed), method.tolerances)
     return Machinery(
         transitions=transitions,
         guards=seen,
@@ -182,6 +182,7 @@ def _machinery(vector_field, y0, times: SaveTimes, dt0, args, transitions, metho
         end=times.t1,
         dt0=dt0,
         solver=solver,
+        plain=with_scan(solver, "lax"),
         controller=StallGuard(controller) if adaptive else controller,  # pyright: ignore[reportCallIssue]
         stallable=adaptive,
         adjoint=adjoint,
@@ -204,7 +205,7 @@ def _start(y0: PyTree, times: SaveTimes, machinery: Machinery) -> Standing:
     scheduled = [x for x in machinery.transitions if isinstance(x, AbstractScheduled)]
     sorted_ = [
         ~jnp.any((x.times[1:] < x.times[:-1]) | (jnp.isnan(x.times[:-1]) & ~jnp.isnan(x.times[1:])))
-        & ~jnp.any(x.times < times.t0)
+        & ~jnp.any(x.times.astype(times.t0.dtype) < times.t0)
         for x in scheduled
     ]
     valid = jnp.stack([times.valid, all_finite(y0), *sorted_]).all()

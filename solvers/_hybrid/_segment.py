@@ -61,6 +61,7 @@ class Machinery(NamedTuple):
     end: Scalar
     dt0: Any
     solver: diffrax.AbstractSolver
+    plain: diffrax.AbstractSolver  # for steps that nobody differentiates
     controller: diffrax.AbstractStepSizeController
     stallable: bool
     adjoint: diffrax.AbstractAdjoint
@@ -78,7 +79,8 @@ class Machinery(NamedTuple):
 
     def next_scheduled(self, upcoming: Array) -> Array:
         """The next time of each schedule; infinite if there is none before the end."""
-        times = [jnp.append(self.transitions[i].times, jnp.inf) for i in self.schedules]  # pyright: ignore
+        times = [self.transitions[i].times.astype(self.end.dtype) for i in self.schedules]  # pyright: ignore
+        times = [jnp.append(t, jnp.inf) for t in times]
         times = [t[jnp.minimum(k, t.size - 1)] for t, k in zip(times, upcoming, strict=True)]
         return jnp.stack([jnp.where(t <= self.end, t, jnp.inf) for t in times])
 
@@ -94,7 +96,8 @@ def segment(machinery: Machinery, now: Standing, last: Any) -> tuple[Standing, t
     state, upcoming = _apply(machinery, now, ending)
     after = machinery.flow(state[1]).course(ending.t, state[0])
     verdict, accumulation = _verdict(machinery, now, ending, seen, (course, after), state)
-    terminal = jnp.asarray([isinstance(x, Stop) for x in machinery.transitions], bool)[ending.which] & some
+    stops = [i for i, x in enumerate(machinery.transitions) if isinstance(x, Stop)]
+    terminal = jnp.any(jnp.asarray(stops, int) == ending.which) & some
     spent = some & last & ~terminal & (verdict == 0)
     zeno = spent & jnp.isfinite(accumulation) & (accumulation <= machinery.end)
     exhausted = jnp.where(zeno, code_of(RESULTS.zeno), code_of(RESULTS.events_exhausted))
@@ -177,7 +180,8 @@ def _transition(machinery, flow, seen, by_guard, by_schedule, scheduled, end) ->
     stop, due_one = scheduled
     guard, found = jnp.asarray(0), still(seen.end)
     if machinery.guarded:
-        find = still(eqx.filter_closure_convert(lambda seen: _first_guard(flow, seen), seen))  # a loop: no derivative
+        plain = flow._replace(solver=machinery.plain)
+        find = still(eqx.filter_closure_convert(lambda seen: _first_guard(plain, seen), seen))  # a loop: no derivative
         found, guard = jax.lax.cond(
             eqxi.unvmap_any(by_guard), lambda seen: find(seen), lambda seen: (seen.upper, jnp.asarray(0)), still(seen)
         )

@@ -213,10 +213,10 @@ def with_tolerances(solver: Any, rtol: Scalar, atol: Scalar, norm: Any) -> Any:
     return solver
 
 
-def in_both_modes(solver: Any) -> Any:
-    """The solver, so that a single step of it can be differentiated in both modes."""
+def with_scan(solver: Any, kind: str) -> Any:
+    """The solver with a scan over its stages of this kind: "bounded" for both modes, "lax" for none in reverse."""
     if isinstance(solver, diffrax.AbstractWrappedSolver):
-        return eqx.tree_at(lambda s: s.solver, solver, in_both_modes(solver.solver))
+        return eqx.tree_at(lambda s: s.solver, solver, with_scan(solver.solver, kind))
     if isinstance(solver, diffrax.AbstractRungeKutta) and solver.scan_kind is None:
-        return eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda x: x is None)
+        return eqx.tree_at(lambda s: s.scan_kind, solver, kind, is_leaf=lambda x: x is None)
     return solver

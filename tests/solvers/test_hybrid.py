@@ -7,7 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from kinax.solvers import Crossing, Doses, hybrid, parameter
+import pytest
+from kinax.solvers import Crossing, Doses, hybrid, parameter, RESULTS, Schedule, stiff, Stop
 
 EXACT: dict[str, Any] = dict(rtol=1e-13, atol=1e-13, solver=diffrax.Dopri8())
 TINY: dict[str, Any] = dict(rtol=1e-10, atol=1e-10)
@@ -42,6 +43,7 @@ def ball(p, **options):
     return hybrid(fall, y0, [0.0, end], transitions=[bounce(restitution)], args=gravity, **options)
 
 
+@pytest.mark.slow
 def test_bouncing_ball():
     def run(p):
         found = ball(p, max_events=3, **EXACT)
@@ -102,6 +104,7 @@ def switching_times(p):
     return jnp.cumsum(jnp.stack([warm(15.0), cool, warm(low), cool, warm(low)]))
 
 
+@pytest.mark.slow
 def test_thermostat_with_hysteresis():
     p = jnp.asarray([0.4, 5.0, 8.0, 18.0, 21.0])
     ts = [0.0, 6.4]
@@ -119,9 +122,15 @@ def test_thermostat_with_hysteresis():
         return jnp.append(found.events.ts[:5], found.state.y[0])
 
     assert_derivatives(run, closed_form, p[None] * jnp.asarray([[1.0], [1.01]]))
+
+
+@pytest.mark.slow
+def test_a_mode_is_saved_with_the_rest():
+    p = jnp.asarray([0.4, 5.0, 8.0, 18.0, 21.0])
     found = thermostat(p, jnp.linspace(0.0, 6.4, 201))
     assert found.events.count == 5 and found.events.which[:6].tolist() == [0, 1, 0, 1, 0, -1]
     assert not found.state.y[1]
+    np.testing.assert_allclose(found.events.ts[:5], switching_times(p), rtol=1e-6)
     on = np.searchsorted(switching_times(p), np.linspace(0, 6.4, 201), side="right") % 2 == 0
     np.testing.assert_array_equal(found.ys[1], on)
     assert 18 - 1e-5 < found.ys[0][60:].min() and found.ys[0].max() < 21 + 1e-5
@@ -156,6 +165,7 @@ def superposition(p, ts):
     return jnp.sum(factor[None] * (jnp.exp(-elimination * after) - jnp.exp(-absorption * after)), axis=1)
 
 
+@pytest.mark.slow
 def test_repeated_doses():
     ts = jnp.asarray([1.0, 7.9, 13.0, 30.0])
     p = jnp.asarray([1.3, 0.1, 100.0, 80.0, 90.0, 0.5, 8.0, 16.0])
@@ -169,3 +179,116 @@ def test_repeated_doses():
     found, expected = jax.jacrev(padded)(q), jax.jacfwd(two)(q)
     expected = expected.at[0, 6].set(-80 * 1.3)  # a kink of the closed form: what is saved is the state after the dose
     np.testing.assert_allclose(found, expected, **TINY)
+
+
+def test_verdicts_of_balls_each_for_itself():
+    # it comes to rest; thrown up from the floor; moving into it; below it; without bounce; with all of it; resting
+    height = jnp.asarray([1.0, 0.0, 0.0, -0.1, 1.0, 1.0, 0.0])
+    speed = jnp.asarray([0.0, 3.0, -1.0, -1.0, 0.0, 0.0, 0.0])
+    restitution = jnp.asarray([0.5, 0.5, 0.5, 0.5, 0.0, 1.0, 0.5])
+
+    def run(height, speed, restitution):
+        y0, gravity = {"z": height, "v": speed}, jnp.asarray(9.81)
+        return hybrid(fall, y0, [0.0, 10.0], transitions=[bounce(restitution)], args=gravity, throw=False)
+
+    found = jax.jit(jax.vmap(run))(height, speed, restitution)
+    start = RESULTS.guard_at_start
+    expected = [RESULTS.zeno, RESULTS.zeno, start, start, RESULTS.grazing, RESULTS.successful, start]
+    verdicts = [jax.tree.map(lambda x, k=k: x[k], found.result) for k in range(7)]
+    assert [bool(a == b) for a, b in zip(verdicts, expected, strict=True)] == [True] * 7
+    rest = [np.sqrt(2 / 9.81) * 3, 2 * 3 / 9.81 / (1 - 0.5)]  # t0 (1 + e) / (1 - e), and thrown up
+    np.testing.assert_allclose(found.stats["accumulation_time"][:2], rest, rtol=1e-9)
+    period = 2 * np.sqrt(2 / 9.81)
+    assert found.events.count[5] == np.floor(10 / period + 0.5)
+    np.testing.assert_allclose(found.events.ts[5, :11], period * (np.arange(11) + 0.5), rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_a_guard_that_touches_zero():
+    def run(above):
+        touch = Crossing(guard=lambda t, y, args: y[0], reset=lambda t, y, args: y + 1)
+        field = lambda t, y, args: jnp.stack([y[1], jnp.full_like(y[1], 2)])  # (t - 1)^2 + above
+        y0 = jnp.stack([1 + above, jnp.full_like(above, -2)])
+        return hybrid(field, y0, [0.0, 3.0], transitions=[touch], throw=False)
+
+    found = jax.jit(jax.vmap(run))(jnp.asarray([0.0, 1e-9, -1e-9, 1e-4, -1e-4]))
+    grazing = found.result == jax.tree.map(lambda x: jnp.full(5, x), RESULTS.grazing)
+    assert grazing.tolist() == [True, True, True, False, False]
+    np.testing.assert_allclose(found.state.t[:3], 1.0, atol=1e-4)
+    assert found.events.count.tolist() == [0, 0, 0, 0, 1]  # two crossings within a hundredth; the first one lifts
+
+
+@pytest.mark.slow
+def test_two_transitions_at_once():
+    def run(apart):
+        flip = lambda i: lambda t, y, args: y.at[i + 2].multiply(-1)
+        floors = [Crossing(guard=lambda t, y, args, i=i: y[i], reset=flip(i), direction=False) for i in range(2)]
+        field = lambda t, y, args: jnp.concatenate([y[2:], jnp.full(2, -9.81)])
+        y0 = jnp.stack([jnp.ones_like(apart), 1 + apart, 0 * apart, 0 * apart])
+        return hybrid(field, y0, [0.0, 1.0], transitions=floors, throw=False)
+
+    found = jax.jit(jax.vmap(run))(jnp.asarray([0.0, 1e-9, 1e-3]))
+    same = found.result == jax.tree.map(lambda x: jnp.full(3, x), RESULTS.simultaneous)
+    assert same.tolist() == [True, True, False]
+    assert found.events.which[2, :2].tolist() == [0, 1]
+
+
+@pytest.mark.slow
+def test_the_budget_and_the_end():
+    count = Schedule(jnp.arange(1.0, 9.0), lambda t, y, args: (y[0], y[1] + 1))
+    stop = Stop(guard=lambda t, y, args: y[0] - args, direction=True)
+
+    def run(limit, **options):
+        y0 = (jnp.asarray(0.0, limit.dtype), 0)
+        field = lambda t, y, args: (jnp.ones_like(y[0]), None)
+        ts = jnp.asarray([0.0, 1.0, 2.5, 9.5], limit.dtype)
+        return hybrid(field, y0, ts, transitions=[count, stop], args=limit, throw=False, **options)
+
+    found = run(jnp.asarray(2.6), max_events=5)
+    assert found.result == RESULTS.event_occurred and found.succeeded
+    np.testing.assert_allclose(found.state.t, 2.6, rtol=1e-12)
+    np.testing.assert_allclose(found.ys[0], [0.0, 1.0, 2.5, np.inf])
+    assert found.ys[1].tolist() == [0, 1, 2, 0] and found.events.which.tolist() == [0, 0, 1, -1, -1]
+    found = run(jnp.asarray(100.0), max_events=5)
+    assert found.result == RESULTS.events_exhausted
+    np.testing.assert_allclose([found.state.t, found.state.y[0]], 6.0)
+    found = run(jnp.asarray(2.6, jnp.float32), max_events=5)
+    assert found.state.t.dtype == found.ys[0].dtype == jnp.float32
+    np.testing.assert_allclose(found.state.t, 2.6, rtol=1e-6)
+
+
+def test_a_field_that_is_not_finite_is_named():
+    field = lambda t, y, args: {"a": y["b"][0], "b": jnp.stack([0 * t, jnp.where(t > 1, jnp.nan, 1.0)])}
+    y0 = {"a": 0.0, "b": jnp.zeros(2)}
+    with pytest.raises(RuntimeError, match=r"y\['b'\]\[1\] at t = (1\.0|0\.99999)"):
+        hybrid(field, y0, [0.0, 2.0], transitions=[], max_events=1)
+
+
+@pytest.mark.slow
+def test_stiff_between_events():
+    p = jnp.asarray([0.4, 5.0, 8.0, 18.0, 21.0])
+    found = thermostat(p, [0.0, 6.4], solver=stiff(), rtol=1e-10)
+    np.testing.assert_allclose(found.events.ts[:5], switching_times(p), rtol=1e-9)
+
+
+def test_bad_input_is_refused():
+    good = dict(transitions=[bounce(1.0)], args=jnp.asarray(1.0))
+    y0: Any = {"z": 1.0, "v": 0.0}
+    height = lambda t, y, args: y["z"]
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("integers and booleans are constant", dict(y0={"z": 1, "v": 0.0})),
+        ("write 10.0 instead of 10", dict(y0={"z": 1, "v": 0})),
+        (
+            "must return what y0 looks like",
+            dict(transitions=[Crossing(guard=height, reset=lambda t, y, args: 1.0)]),
+        ),
+        ("must return one float", dict(transitions=[Stop(lambda t, y, args: y["z"] > 0)])),
+        ("before the start", dict(transitions=[Schedule([-1.0, 2.0], lambda t, y, args: y)])),
+        ("must not decrease", dict(transitions=[Schedule([2.0, 1.0], lambda t, y, args: y)])),
+        ("each amount must have the shape", dict(transitions=[Doses([1.0], jnp.ones((1, 3)), lambda y: y["z"])])),
+        ("max_events must be", dict(max_events=0)),
+    ]
+    for message, change in cases:
+        given: dict[str, Any] = {"y0": y0, **good, **change}
+        with pytest.raises(ValueError, match=message):
+            hybrid(fall, given.pop("y0"), [0.0, 1.0], **given)
