@@ -69,6 +69,7 @@ from ._geometric import (
     yoshida4 as yoshida4,
     yoshida6 as yoshida6,
 )
+from ._holonomic import Holonomic as Holonomic, Projected as Projected
 from ._hybrid import (
     AbstractGuarded as AbstractGuarded,
     AbstractScheduled as AbstractScheduled,
@@ -107,7 +108,7 @@ from ._manifold import (
     SO3 as SO3,
     UnitQuaternion as UnitQuaternion,
 )
-from ._presets import nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
+from ._presets import auto as auto, nonstiff as nonstiff, StepwiseChord as StepwiseChord, stiff as stiff
 from ._problem import (
     AbstractLoss as AbstractLoss,
     AbstractTransform as AbstractTransform,
@@ -133,6 +134,8 @@ from ._problem import (
 )
 from ._radau import (
     AbstractJacobian as AbstractJacobian,
+    Banded as Banded,
+    banded as banded,
     consistent_start as consistent_start,
     Dense as Dense,
     MassTerm as MassTerm,
@@ -158,6 +161,7 @@ from ._search import (
 from ._simulator import AbstractMaintained as AbstractMaintained, AbstractSimulator as AbstractSimulator
 from ._solution import Solution as Solution, TimeState as TimeState
 from ._stall import StallGuard as StallGuard
+from ._switching import Switching as Switching
 from ._times import pad_times as pad_times
 from ._types import parameter as parameter
 from ._uncertainty import (

@@ -1,5 +1,6 @@
 """`integrate`: continuous time, through diffrax."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,13 +12,17 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
+from ._checkpoint import as_checkpoint, Checkpoint
+from ._codes import code_of
+from ._judge import verdict_on
 from ._presets import nonstiff
-from ._radau import Radau
 from ._results import RESULTS
+from ._resumable import Plan, solve_in_segments
+from ._setup import controller_for, terms_of
 from ._solution import finish, Solution, TimeState
-from ._stall import finite_rms_norm, StallGuard
+from ._stall import StallGuard
 from ._times import as_times, check_times, save_times
-from ._tree import all_finite, difference, is_concrete, is_float, refuse_nonfinite, refuse_other_than_floats
+from ._tree import all_finite, is_concrete, is_float, refuse_nonfinite, refuse_other_than_floats
 from ._types import inexact_asarray, RealScalarLike, Scalar, strong
 
 
@@ -38,6 +43,8 @@ def integrate(
     saveat: diffrax.SaveAt | None = None,
     max_steps: int = 100_000,
     progress_meter: diffrax.AbstractProgressMeter = diffrax.NoProgressMeter(),  # noqa: B008
+    callback: Callable[[Any, PyTree], None] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     throw: bool = True,
 ) -> Solution[TimeState]:
     r"""Solve $\mathrm{d}y/\mathrm{d}t = f(t, y, \mathrm{args})$ from `y0` and save the solution at the times `ts`.
@@ -58,10 +65,28 @@ def integrate(
       order of both, slower), or one of diffrax's.
     - `events`: a `diffrax.Event`; it ends the solve, `solution.state.t` is when, later `ys` are infinite.
     - `saveat`: a `diffrax.SaveAt` instead of saving at `ts`, e.g. `SaveAt(dense=True)` for `solution.evaluate(t)`.
+    - `callback`: a function (t, y) that is called on the host with NumPy arrays after each accepted step, also under
+      `jit` and `vmap`; it sees the numbers and does not change them.
+    - `checkpoint`: a file, or a `Checkpoint`, in which a solve of hours is saved now and then; the same call goes on
+      from there, to the same bits. For known values, without `adjoint`, `events` and `saveat`.
     - `throw`: raise if the solve fails; otherwise look at `solution.result`.
 
     Raises ValueError for input that cannot be right, RuntimeError if the solve fails and `throw`.
     """
+    y0, times, t0, dt0 = _checked(y0, ts, t0, dt0, (rtol, atol))
+    tolerances = jnp.asarray(rtol, times.dtype), jnp.asarray(atol, times.dtype)
+    machinery = _Machinery(
+        solver, stepsize_controller, tolerances, adjoint, events, saveat, max_steps, progress_meter, callback
+    )
+    keep = as_checkpoint(checkpoint)
+    if keep is not None:
+        return finish(_resumable(vector_field, y0, times, t0, dt0, args, machinery, keep), throw)
+    return finish(_solve(vector_field, y0, times, t0, dt0, args, machinery), throw)
+
+
+def _checked(y0: PyTree, ts: Any, t0: Any, dt0: Any, tolerances: tuple[Any, Any]) -> tuple[PyTree, Array, Any, Any]:
+    """Start and times as arrays; refuses what cannot be right, as far as values can be looked at."""
+    rtol, atol = tolerances
     y0 = jax.tree.map(inexact_asarray, y0)
     refuse_nonfinite(y0, "y0")
     times = as_times(ts, _time_dtype(y0))
@@ -71,17 +96,7 @@ def integrate(
         raise ValueError(f"Tolerances must be positive, not rtol = {rtol}, atol = {atol}.")
     if dt0 is not None and is_concrete(dt0) and not dt0 > 0:
         raise ValueError(f"dt0 must be positive, not {dt0}.")
-    machinery = _Machinery(
-        solver=solver,
-        controller=stepsize_controller,
-        tolerances=(jnp.asarray(rtol, times.dtype), jnp.asarray(atol, times.dtype)),
-        adjoint=adjoint,
-        events=events,
-        saveat=saveat,
-        max_steps=max_steps,
-        progress_meter=progress_meter,
-    )
-    return finish(_solve(vector_field, y0, times, t0, dt0, args, machinery), throw)
+    return y0, times, t0, dt0
 
 
 class _Machinery(NamedTuple):
@@ -95,6 +110,7 @@ class _Machinery(NamedTuple):
     saveat: diffrax.SaveAt | None
     max_steps: int
     progress_meter: diffrax.AbstractProgressMeter
+    callback: Callable[[Any, PyTree], None] | None
 
 
 @eqx.filter_jit
@@ -113,15 +129,15 @@ def _solve(
     solver = nonstiff() if machinery.solver is None else machinery.solver
     adjoint = _adjoint(machinery.adjoint)
     limited = isinstance(adjoint, diffrax.BacksolveAdjoint | diffrax.ImplicitAdjoint)
-    controller = _controller(solver, machinery.controller, machinery.tolerances, dt0)
+    controller = controller_for(solver, machinery.controller, machinery.tolerances, dt0, machinery.callback)
     guarded = isinstance(controller, diffrax.AbstractAdaptiveStepSizeController) and not limited
     plain = machinery.saveat is None and machinery.events is None
     saveat = diffrax.SaveAt(ts=times.ts) if machinery.saveat is None else machinery.saveat
     if not limited:
         saveat = eqx.tree_at(lambda s: s.controller_state, saveat, guarded)
         saveat = saveat if plain else _with_end(saveat)
-    terms = _terms(vector_field, times.t0, y0, args)
-    begin = solver.judge(terms, times.t0, y0, args, machinery.tolerances) if isinstance(solver, Radau) else None
+    terms = terms_of(vector_field, times.t0, y0, args)
+    begin = verdict_on(solver, terms, times.t0, y0, args, machinery.tolerances)
     inner = diffrax.diffeqsolve(
         terms,
         solver,
@@ -146,17 +162,39 @@ def _solve(
         end_t, end_y = end_ts[0], jax.tree.map(lambda y: y[0], end_ys)
     stalled_at = inner.controller_state[1] if guarded else jnp.asarray(jnp.inf, times.t1.dtype)  # pyright: ignore
     verdict = RESULTS.where(stalled_at < times.t1, RESULTS.stalled, RESULTS.promote(inner.result))
-    if begin is not None:
-        verdict = RESULTS.where(begin.result == RESULTS.successful, verdict, begin.result)
+    verdict = RESULTS.where(begin.result == RESULTS.successful, verdict, begin.result)
     return Solution(
         ts=times.restore(saved_ts) if machinery.saveat is None else saved_ts,  # pyright: ignore[reportArgumentType]
         ys=saved_ys,
         state=TimeState(t=jnp.minimum(end_t, stalled_at), y=end_y),
-        stats={k: v for k, v in inner.stats.items() if k != "max_steps"} | (begin.facts if begin else {}),
+        stats={k: v for k, v in inner.stats.items() if k != "max_steps"} | begin.facts,
         result=RESULTS.where(times.valid & all_finite(y0), verdict, RESULTS.invalid_input),
         interpolation=inner.interpolation,
         event_mask=inner.event_mask,
     )
+
+
+def _resumable(vector_field, y0, ts, t0, dt0, args, machinery, keep):
+    """In segments, on the host."""
+    given = dict(adjoint=machinery.adjoint, events=machinery.events, saveat=machinery.saveat)
+    refused = [name for name, value in given.items() if value is not None]
+    if refused or not is_concrete((vector_field, y0, ts, t0, dt0, args)):
+        raise ValueError(
+            f"A solve with checkpoint= runs on the host, for known values: leave out {', '.join(refused)}."
+            if refused
+            else "A solve with checkpoint= runs on the host, for known values: call it outside jit, vmap and grad."
+        )
+    refuse_other_than_floats(y0, "y0")
+    times = save_times(ts, t0)
+    solver = nonstiff() if machinery.solver is None else machinery.solver
+    controller = controller_for(solver, machinery.controller, machinery.tolerances, dt0, machinery.callback)
+    if not isinstance(controller, diffrax.AbstractAdaptiveStepSizeController):
+        raise ValueError("checkpoint= needs steps that adapt; constant ones are `rollout` of a `FixedStep`.")
+    guarded: Any = StallGuard(controller)  # pyright: ignore[reportCallIssue]
+    terms = terms_of(vector_field, times.t0, y0, args)
+    begin = verdict_on(solver, terms, times.t0, y0, args, machinery.tolerances)
+    plan = Plan(terms, solver, guarded, args, times, _positive(machinery.max_steps), code_of(begin.result))
+    return solve_in_segments(plan, y0, dt0, keep)
 
 
 def _with_end(saveat: diffrax.SaveAt) -> diffrax.SaveAt:
@@ -168,34 +206,6 @@ def _adjoint(adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None) -> diffr
     if adjoint is None:
         adjoint = Checkpointed()
     return adjoint.for_diffrax() if isinstance(adjoint, AbstractAdjoint) else adjoint
-
-
-def _controller(solver, controller, tolerances, dt0):
-    if controller is None:
-        rtol, atol = tolerances
-        controller = diffrax.PIDController(rtol=rtol, atol=atol, norm=finite_rms_norm)
-        if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
-            raise ValueError(
-                f"{type(solver).__name__} estimates no error, so steps cannot adapt. Pass "
-                "stepsize_controller=diffrax.ConstantStepSize() and dt0=, or wrap it: diffrax.HalfSolver(solver)."
-            )
-    if isinstance(controller, diffrax.ConstantStepSize) and dt0 is None:
-        raise ValueError("diffrax.ConstantStepSize() needs the step: pass dt0=.")
-    return controller
-
-
-def _terms(vector_field: Any, t0: Scalar, y0: PyTree, args: PyTree) -> PyTree[diffrax.AbstractTerm]:
-    is_term = lambda leaf: isinstance(leaf, diffrax.AbstractTerm)
-    leaves = jax.tree.leaves(vector_field, is_leaf=is_term)
-    if len(leaves) > 0 and all(is_term(leaf) for leaf in leaves):
-        return vector_field
-    if not callable(vector_field):
-        raise ValueError(f"vector_field must be a function f(t, y, args) or diffrax terms, not {vector_field!r}.")
-    derivative = eqx.filter_eval_shape(vector_field, t0, y0, args)
-    found = difference(derivative, jax.eval_shape(lambda: y0), "vector_field(t, y, args)")
-    if found is not None:
-        raise ValueError(f"The vector field must return what y0 looks like, but {found}.")
-    return diffrax.ODETerm(vector_field)
 
 
 def _positive(max_steps: Any) -> int:

@@ -11,6 +11,7 @@ import optimistix as optx
 from jaxtyping import PyTree
 
 from ._radau import Radau
+from ._switching import Switching
 
 
 def nonstiff() -> diffrax.AbstractSolver:
@@ -24,6 +25,11 @@ def nonstiff() -> diffrax.AbstractSolver:
 def stiff() -> diffrax.AbstractSolver:
     """The Radau IIA method with five stages, of order 9, L-stable: `Radau(5)`."""
     return Radau(5)
+
+
+def auto() -> diffrax.AbstractSolver:
+    """Tsitouras' method where it is stable, `Radau(5)` where the problem is stiff: `Switching()`."""
+    return Switching()
 
 
 class StepwiseChord(optx.AbstractRootFinder):

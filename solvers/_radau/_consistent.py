@@ -9,6 +9,7 @@ import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, PyTree
 
+from .._judge import Verdict
 from .._results import RESULTS
 from .._tree import is_concrete
 from .._types import inexact_asarray, RealScalarLike
@@ -21,13 +22,6 @@ class Start(NamedTuple):
 
     y: PyTree
     slope: PyTree
-
-
-class Verdict(NamedTuple):
-    """Whether a solve may begin, and facts for its statistics."""
-
-    result: RESULTS
-    facts: dict[str, Array]
 
 
 class Standing(NamedTuple):

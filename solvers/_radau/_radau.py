@@ -11,16 +11,17 @@ import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._judge import AbstractJudge, Verdict
 from .._results import RESULTS
 from ._collocation import along, Collocation, end_slope
-from ._consistent import judged, least_slope, standing, Verdict
+from ._consistent import judged, least_slope, standing
 from ._equation import constant, equation, exact, Explicit, General
 from ._jacobian import AbstractJacobian, Dense
 from ._method import Method, radau
 from ._newton import BlockNewton, Decoupled
 
 
-class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
+class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, AbstractJudge):
     r"""Radau IIA collocation with s `stages` (odd): order 2s - 1, L-stable, stiffly accurate.
 
     $Z_i = h \sum_j a_{ij} f(t_0 + c_j h, y_0 + Z_j)$, $y_1 = y_0 + Z_s$; the error is estimated by a method of order s,

@@ -33,7 +33,7 @@ class AbstractImplicitTerm(diffrax.AbstractTerm):
         zero = jax.tree.map(jnp.zeros_like, y)
         return jax.tree.map(jnp.negative, self.residual(t, y, zero, args))
 
-    def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:  # diffrax's signature
+    def contr(self, t0: Any, t1: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The step."""
         return t1 - t0
 

@@ -1,0 +1,202 @@
+"""Mechanical systems with constraints on positions, of index 3, as ordinary equations on a manifold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import optimistix as optx
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, PyTree
+
+from ._judge import AbstractJudge, Verdict
+from ._results import RESULTS
+
+
+class Holonomic(eqx.Module):
+    r"""$M(q) \dot v = f(t, q, v) - J^T \lambda$ with $g(t, q) = 0$: a vector field of $(q, v)$.
+
+    The constraint is differentiated twice, so that accelerations and multipliers solve one linear system,
+
+    $$\begin{pmatrix} M & J^T \\ J & 0 \end{pmatrix} \begin{pmatrix} \dot v \\ \lambda \end{pmatrix} =
+      \begin{pmatrix} f \\ -\gamma \end{pmatrix}, \quad J = \partial g / \partial q, \quad
+      \ddot g = J \dot v + \gamma.$$
+
+    What drifts off then is put back after every step by `Projected`:
+
+        integrate(system, y0, ts, solver=Projected(diffrax.Dopri8(), system))
+
+    - `mass`: a function (q, args) -> the mass matrix (n, n), in the order of `jax.flatten_util.ravel_pytree(q)`.
+    - `force`: a function (t, q, v, args) -> forces of the structure of q, velocity-dependent ones of M included.
+    - `constraint`: a function (t, q, args) -> g, an array () or (m,).
+
+    A state y is a pair (q, v) of one structure, a NamedTuple such as `kinax.physics.Motion` or a tuple. Where rows of J
+    depend on one another the accelerations are NaN.
+    Source: E. Hairer, G. Wanner, Solving Ordinary Differential Equations II (1996), section VII.1.
+    """
+
+    mass: Callable[..., Array]
+    force: Callable[..., PyTree]
+    constraint: Callable[..., Array]
+
+    def __call__(self, t: Any, y: PyTree, args: PyTree = None) -> PyTree:
+        """Velocity and acceleration."""
+        acceleration, _ = self._solved(t, y, args)
+        q, v = y
+        return _like(y, v, ravel_pytree(q)[1](acceleration))
+
+    def multipliers(self, t: Any, y: PyTree, args: PyTree = None) -> Array:
+        r"""$\lambda$ (m,): of a rod, $g = |q| - l$, the tension."""
+        return self._solved(t, y, args)[1]
+
+    def off(self, t: Any, y: PyTree, args: PyTree = None) -> tuple[Array, Array]:
+        r"""$g$ and $\dot g$, (m,) each: zero on the manifold."""
+        return self._rates(t, y, args)[:2]
+
+    def project(self, t: Any, y: PyTree, args: PyTree = None) -> PyTree:
+        r"""The state on the manifold next to one that is not: q along $M^{-1} J^T$, then v so that $\dot g = 0$.
+
+        Differentiable; NaN if none is found.
+        """
+        q, unflat = ravel_pytree(y[0])
+        v, _ = ravel_pytree(y[1])
+        system = (self, jnp.asarray(t, q.dtype), args)
+        way = _ways(*jax.lax.stop_gradient((self.mass(y[0], args), self._jacobian(t, q, unflat, args))))
+
+        def residual(x: Array, given: Any) -> Array:
+            (system, t, args), q, way = given
+            return jnp.ravel(system.constraint(t, unflat(q + way @ x), args))
+
+        eps = float(jnp.finfo(q.dtype).eps)
+        found = optx.root_find(
+            residual,
+            optx.Newton(rtol=1e2 * eps, atol=1e2 * eps, linear_solver=lx.AutoLinearSolver(well_posed=True)),
+            jnp.zeros(way.shape[1], q.dtype),
+            (system, q, way),
+            max_steps=20,
+            throw=False,
+        )
+        q = q + way @ jnp.where(found.result == optx.RESULTS.successful, found.value, jnp.nan)
+        matrix = self._jacobian(t, q, unflat, args)
+        way = _ways(self.mass(unflat(q), args), matrix)
+        _, rate, _ = self._rates(t, _like(y, unflat(q), unflat(v)), args)
+        return _like(y, unflat(q), unflat(v - way @ jnp.linalg.solve(matrix @ way, rate)))
+
+    def _solved(self, t: Any, y: PyTree, args: PyTree) -> tuple[Array, Array]:
+        q, unflat = ravel_pytree(y[0])
+        force, _ = ravel_pytree(self.force(t, y[0], y[1], args))
+        _, _, rest = self._rates(t, y, args)
+        matrix = self._jacobian(t, q, unflat, args)
+        m, n = matrix.shape
+        whole = jnp.block([[self.mass(y[0], args), matrix.T], [matrix, jnp.zeros((m, m), q.dtype)]])
+        found = jnp.linalg.solve(whole, jnp.concatenate([force, -rest]))
+        return found[:n], found[n:]
+
+    def _jacobian(self, t: Any, q: Array, unflat: Callable[[Array], PyTree], args: PyTree) -> Array:
+        return jax.jacrev(lambda q: jnp.ravel(self.constraint(t, unflat(q), args)))(q)
+
+    def _rates(self, t: Any, y: PyTree, args: PyTree) -> tuple[Array, Array, Array]:
+        r"""$g$, $\dot g$ and $\gamma$: $\ddot g$ without acceleration."""
+        q, unflat = ravel_pytree(y[0])
+        v, _ = ravel_pytree(y[1])
+        t = jnp.asarray(t, q.dtype)
+        value = lambda t, q: jnp.ravel(self.constraint(t, unflat(q), args))
+        along = lambda fn: lambda t, q: jax.jvp(fn, (t, q), (jnp.ones_like(t), v))[1]
+        return value(t, q), along(value)(t, q), along(along(value))(t, q)
+
+
+class Projected(diffrax.AbstractAdaptiveSolver, diffrax.AbstractWrappedSolver, AbstractJudge):
+    """Any diffrax solver, with each step's end put back on the manifold of a `Holonomic` system.
+
+    The order is kept: what a step leaves the manifold by is part of its error. Dense output is projected too.
+
+    Source: E. Hairer, Ch. Lubich, G. Wanner, Geometric Numerical Integration (2006), section IV.4.
+    """
+
+    solver: diffrax.AbstractSolver
+    system: Holonomic
+
+    @property
+    def term_structure(self) -> Any:
+        """That of the solver."""
+        return self.solver.term_structure
+
+    @property
+    def interpolation_cls(self) -> Callable[..., Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """That of the solver, projected."""
+        return lambda *, t0, t1, args, **inner: _Interpolation(
+            t0, t1, self.solver.interpolation_cls(t0=t0, t1=t1, **inner), self.system, args
+        )
+
+    # diffrax takes a wrapper for what it wraps, and changes these: the tolerances of an implicit solver, the loop of
+    # an explicit one
+    @property
+    def root_finder(self) -> Any:
+        """That of the solver."""
+        return self._inner.root_finder
+
+    @property
+    def scan_kind(self) -> Any:
+        """That of the solver."""
+        return self._inner.scan_kind
+
+    @property
+    def _inner(self) -> Any:
+        return self.solver
+
+    def order(self, terms: Any) -> Any:
+        """That of the solver."""
+        return self.solver.order(terms)
+
+    def error_order(self, terms: Any) -> Any:
+        """That of the solver."""
+        return self.solver.error_order(terms)
+
+    def init(self, terms: Any, t0: Any, t1: Any, y0: PyTree, args: PyTree) -> Any:
+        """That of the solver."""
+        return self.solver.init(terms, t0, t1, y0, args)
+
+    def step(self, terms: Any, t0: Any, t1: Any, y0: PyTree, args: PyTree, solver_state: Any, made_jump: Any) -> Any:
+        """One step of the solver, and back to the manifold."""
+        y1, error, dense, state, result = self.solver.step(terms, t0, t1, y0, args, solver_state, made_jump)
+        return self.system.project(t1, y1, args), error, dense | {"args": args}, state, result
+
+    def func(self, terms: Any, t0: Any, y0: PyTree, args: PyTree) -> Any:
+        """That of the solver."""
+        return self.solver.func(terms, t0, y0, args)
+
+    def judge(self, terms: Any, t0: Any, y0: PyTree, args: PyTree, tolerances: Any) -> Verdict:
+        """Whether y0 is on the manifold, to its tolerances."""
+        rtol, atol = tolerances
+        near, _ = ravel_pytree(self.system.project(t0, y0, args))
+        flat, _ = ravel_pytree(y0)
+        off = jnp.abs(near - flat) / jnp.maximum(atol + rtol * jnp.abs(flat), jnp.finfo(flat.dtype).tiny)
+        off = jax.lax.stop_gradient(jnp.where(jnp.isnan(off), jnp.inf, off))
+        result = RESULTS.where(jnp.all(off <= 1), RESULTS.successful, RESULTS.inconsistent_start)
+        return Verdict(result, {"start_off_by": jnp.max(off, initial=0), "start_component": jnp.argmax(off)})
+
+
+class _Interpolation(diffrax.AbstractLocalInterpolation):
+    t0: Any
+    t1: Any
+    inner: diffrax.AbstractLocalInterpolation
+    system: Holonomic
+    args: PyTree
+
+    def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> PyTree:
+        if t1 is not None:
+            return jax.tree.map(jnp.subtract, self.evaluate(t1), self.evaluate(t0))
+        return self.system.project(t0, self.inner.evaluate(t0, None, left), self.args)
+
+
+def _ways(mass: Array, jacobian: Array) -> Array:
+    """(n, m): by what each constraint's force moves q."""
+    return jnp.linalg.solve(mass, jacobian.T)
+
+
+def _like(pair: PyTree, first: PyTree, second: PyTree) -> PyTree:
+    """A pair of the type of another."""
+    return jax.tree.unflatten(jax.tree.structure(pair), jax.tree.leaves((first, second)))
