@@ -47,7 +47,7 @@ def hybrid(
     r"""Solve $\mathrm{d}y/\mathrm{d}t = f(t, y, \mathrm{args})$ with jumps: resets, mode switches, doses, bounces.
 
     `integrate` between transitions, each at its exact time; derivatives of all, event times included, in forward and
-    reverse mode.
+    reverse mode (second ones forward over forward, or over reverse mode with `adjoint=Unrolled()`).
 
     - `vector_field(t, y, args)`: the derivative of the float leaves of `y`, with None in place of the others.
     - `y0`: the initial state. Integers and booleans are modes and counters: only resets change them.
@@ -58,8 +58,9 @@ def hybrid(
     - `ts`, `args`, `solver`, `rtol`, `atol`, `t0`, `dt0`, `stepsize_controller`, `adjoint`, `throw`: as for
       `integrate`. `dt0` is the first step after every transition.
 
-    At the time of a transition, what is saved is the state after it. `solution.events` tells what happened and when;
-    `solution.state` is the end, or where the run ended. Later `ys` are infinite (modes zero).
+    At the time of a transition, what is saved is the state after it; on the way, `ys` have the error of dense output,
+    while `solution.state` and `solution.events` (what happened and when) have that of the solver. `solution.state` is
+    the end, or where the run ended. Later `ys` are infinite (modes zero).
 
     A guard is looked at in eight points of every step and where a parabola through three of them comes near zero; two
     crossings that are closer than that can be missed: limit the step, as by

@@ -199,7 +199,7 @@ def test_verdicts_of_balls_each_for_itself():
     rest = [np.sqrt(2 / 9.81) * 3, 2 * 3 / 9.81 / (1 - 0.5)]  # t0 (1 + e) / (1 - e), and thrown up
     np.testing.assert_allclose(found.stats["accumulation_time"][:2], rest, rtol=1e-9)
     period = 2 * np.sqrt(2 / 9.81)
-    assert found.events.count[5] == np.floor(10 / period + 0.5)
+    assert int(found.events.count[5]) == int(10 / period + 0.5)
     np.testing.assert_allclose(found.events.ts[5, :11], period * (np.arange(11) + 0.5), rtol=1e-9)
 
 
