@@ -118,7 +118,7 @@ def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
         return z - given[-1] * _exact(a, slopes(z, given))
 
     frozen = _constant((simulator, later(state.t, simulator.dt / 2), state.t, y0, h))
-    guess, options = _prepared(field, frozen, c, a, unflat)
+    guess, options = _constant(_prepared(field, frozen, c, a, unflat))
     given = (simulator, times, y0, h)
     found = optx.root_find(
         residual,
