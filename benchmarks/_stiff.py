@@ -1,9 +1,11 @@
 """The stiff preset on four problems of Hairer and Wanner: what a scaled error of 1e-9 costs; compilation.
 
 Every solver runs at tolerances from 1e-4 to 1e-12; steps and seconds at the error asked for are interpolated on the
-lower envelope of (error, cost), both logarithmic. SciPy's solvers get the same JAX functions, compiled beforehand.
+lower envelope of (error, cost), both logarithmic; docs/images/stiff.png shows all. SciPy's solvers get the same JAX
+functions, compiled beforehand.
 """
 
+import pathlib
 import statistics
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from typing import Any
 import diffrax
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
@@ -24,6 +27,7 @@ from ._measure import case
 TOLERANCES = 10.0 ** -np.arange(4, 12.51, 0.5)
 SCIPY_TOLERANCES = 10.0 ** -np.arange(5, 12.01, 1.0)
 GOAL = 1e-9
+IMAGE = pathlib.Path(__file__).parents[1] / "docs" / "images" / "stiff.png"
 Run = Callable[[float], tuple[float, int, float]]  # a tolerance -> error, steps, seconds
 
 
@@ -108,14 +112,15 @@ def compile_seconds(p: Problem, solver: diffrax.AbstractSolver, *, gradient: boo
 
 
 def run() -> list[dict[str, Any]]:
-    """All cases."""
-    rows = []
+    """All cases, and the picture."""
+    rows, measured = [], {}
     for name, p in PROBLEMS.items():
         sides = {"kinax": compiled(p, stiff()), "kvaerno5": compiled(p, kvaerno5())}
-        found = {side: at_goal([run(rtol) for rtol in TOLERANCES]) for side, run in sides.items()}
+        points = {side: [run(rtol) for rtol in TOLERANCES] for side, run in sides.items()}
         for method in ("Radau", "BDF", "LSODA"):
-            points = [scipy(p, method)(rtol) for rtol in SCIPY_TOLERANCES]
-            found[f"scipy-{method.lower()}"] = at_goal(points)
+            points[f"scipy-{method.lower()}"] = [scipy(p, method)(rtol) for rtol in SCIPY_TOLERANCES]
+        measured[name] = points
+        found = {side: at_goal(known) for side, known in points.items()}
         for k, metric in enumerate(("steps", "seconds")):
             peers = {side: costs[k] for side, costs in found.items() if side != "kinax"}
             rows.append(case(f"{name} to 1e-9 {metric}", metric, found["kinax"][k], peers))
@@ -125,4 +130,26 @@ def run() -> list[dict[str, Any]]:
                 for side, solver in (("kinax", stiff()), ("kvaerno5", kvaerno5()))
             }
             rows.append(case(f"{name} compile {kind}", "seconds", took.pop("kinax"), took))
+    draw(measured)
     return rows
+
+
+def draw(measured: dict[str, dict[str, list[tuple[float, int, float]]]]) -> None:
+    """Work against precision: what each tolerance cost, and the error at the end."""
+    figure, axes = plt.subplots(2, len(measured), figsize=(12, 5.6), sharex=True, sharey="row", layout="constrained")
+    colors = dict(zip(next(iter(measured.values())), ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "0.6"), strict=True))
+    for column, (name, points) in zip(axes.T, measured.items(), strict=True):
+        for side, color in colors.items():
+            known = np.array([p for p in points[side] if np.isfinite(p[0]) and p[0] > 0]).T
+            width = 2.2 if side == "kinax" else 1.2
+            for row, panel in enumerate(column):
+                panel.plot(known[0], known[row + 1], "o-", color=color, lw=width, ms=3, label=side)
+        column[0].set(title=name, xscale="log", yscale="log", xlim=(3e-3, 1e-13))
+        column[1].set(xlabel="scaled error", yscale="log")
+    axes[0, 0].set(ylabel="steps")
+    axes[1, 0].set(ylabel="seconds")
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    for panel in axes.ravel():
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(IMAGE, dpi=120)
+    plt.close(figure)

@@ -158,7 +158,11 @@ from ._search import (
     SearchState as SearchState,
     Standing as Standing,
 )
-from ._simulator import AbstractMaintained as AbstractMaintained, AbstractSimulator as AbstractSimulator
+from ._simulator import (
+    AbstractCautious as AbstractCautious,
+    AbstractMaintained as AbstractMaintained,
+    AbstractSimulator as AbstractSimulator,
+)
 from ._solution import Solution as Solution, TimeState as TimeState
 from ._stall import StallGuard as StallGuard
 from ._switching import Switching as Switching

@@ -15,7 +15,7 @@ from ._adjoint import AbstractAdjoint, Checkpointed
 from ._loop import Recording
 from ._progress import ticker
 from ._results import RESULTS
-from ._simulator import AbstractMaintained, AbstractSimulator
+from ._simulator import AbstractCautious, AbstractMaintained, AbstractSimulator
 from ._solution import finish, Solution
 from ._tree import all_finite, difference, is_concrete, is_float, leaf_name, refuse_nonfinite
 from ._types import State, strong
@@ -58,6 +58,8 @@ def rollout(
     state = jax.tree.map(lambda x: x if eqx.is_array(x) or not eqx.is_array_like(x) else jnp.asarray(x), state)
     _refuse_other_than_arrays(state)
     refuse_nonfinite(state, "state")
+    if isinstance(simulator, AbstractCautious) and is_concrete((simulator, state)):
+        simulator.check(state)
     tick = ticker(n) if progress else None
     stats = {"num_steps": np.asarray(n)}
     if isinstance(simulator, AbstractMaintained):

@@ -30,6 +30,14 @@ class AbstractSimulator(eqx.Module, Generic[State]):
         """Advance `state` by `dt`; the result has the same structure, shapes and dtypes."""
 
 
+class AbstractCautious(AbstractSimulator[State]):
+    """A simulator that can tell a state it cannot start from; `rollout` asks it where values are known."""
+
+    @abc.abstractmethod
+    def check(self, state: State) -> None:
+        """Raise a ValueError that says what is wrong with the state."""
+
+
 class AbstractMaintained(AbstractSimulator[State]):
     r"""A simulator with work that is due every few steps, and with arrays whose sizes may prove too small.
 

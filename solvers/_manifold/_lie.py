@@ -11,13 +11,13 @@ from jaxtyping import Array, PyTree
 from .._fixed_step import FixedStep
 from .._geometric._pair import later
 from .._presets import nonstiff
-from .._simulator import AbstractSimulator
+from .._simulator import AbstractCautious
 from .._solution import TimeState
 from .._types import parameter
 from ._parts import chart, check_groups, explicit, moved, start, velocity, zero
 
 
-class RungeKuttaMuntheKaas(AbstractSimulator[TimeState]):
+class RungeKuttaMuntheKaas(AbstractCautious[TimeState]):
     r"""Advances $\dot g = g\, \widehat{a(t, g)}$ by `dt` with a Runge-Kutta method in the algebra.
 
     Around the element at the start of a step $g = g_0 \exp u$, and $\dot u = \mathrm{dexp}^{-1}_{-u} a(t, g_0 \exp u)$
@@ -46,6 +46,10 @@ class RungeKuttaMuntheKaas(AbstractSimulator[TimeState]):
     def __check_init__(self) -> None:
         check_groups(self.groups)
 
+    def check(self, state: TimeState) -> None:
+        """Refuses elements that are off their groups."""
+        start(self.groups, state.y)
+
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
         first = start(self.groups, state.y)
@@ -58,7 +62,7 @@ class RungeKuttaMuntheKaas(AbstractSimulator[TimeState]):
         return TimeState(t=later(state.t, self.dt), y=moved(self.groups, first, u))
 
 
-class CommutatorFree(AbstractSimulator[TimeState]):
+class CommutatorFree(AbstractCautious[TimeState]):
     r"""Advances $\dot g = g\, \widehat{a(t, g)}$ by `dt` with products of exponentials alone, of order 4.
 
     Four evaluations and five exponentials, the last two of them $\exp(\frac{h}{12} (3 a_1 + 2 a_2 + 2 a_3 - a_4))$ and
@@ -76,6 +80,10 @@ class CommutatorFree(AbstractSimulator[TimeState]):
 
     def __check_init__(self) -> None:
         check_groups(self.groups)
+
+    def check(self, state: TimeState) -> None:
+        """Refuses elements that are off their groups."""
+        start(self.groups, state.y)
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""

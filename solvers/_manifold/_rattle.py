@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from .._geometric._pair import check_separable, joined, later
-from .._simulator import AbstractSimulator
+from .._simulator import AbstractCautious
 from .._solution import TimeState
 from .._tree import is_concrete
 from .._types import inexact_asarray, parameter, strong
@@ -19,7 +19,7 @@ from ._newton import exact, impulses, Scales
 _OFF = 1e-6  # a state further off its constraints, relative to sizes and speeds, is an error
 
 
-class RATTLE(AbstractSimulator[TimeState]):
+class RATTLE(AbstractCautious[TimeState]):
     r"""Velocity Verlet on the constraint $g(q) = 0$, with its velocities $J \dot q = 0$, $J = \partial g / \partial q$.
 
     $$p_{1/2} = p_0 + \tfrac h2 f(q_0) - J_0^T \lambda, \quad q_1 = q_0 + h\, \dot q(p_{1/2}), \quad g(q_1) = 0,$$

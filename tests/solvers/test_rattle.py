@@ -177,8 +177,9 @@ def test_a_state_off_the_constraint_is_refused_and_can_be_projected():
     simulator = pendulum(ROD, 0.01)
     state = TimeState(t=jnp.asarray(0.0), y=Phase(jnp.asarray([0.6, -0.5]), jnp.asarray([1.0, 0.3])))
     with pytest.raises(ValueError, match=r"not on its constraints: g\(q\) = \[0.081.*project"):
-        simulator(state)
-    assert rollout(simulator, state, 2, throw=False).result == RESULTS.nonfinite_state
+        rollout(simulator, state, 2)
+    traced = jax.jit(lambda state: rollout(simulator, state, 2, throw=False).result)
+    assert traced(state) == RESULTS.nonfinite_state
     fast = TimeState(t=jnp.asarray(0.0), y=Phase(hung(ROD).y.q, hung(ROD).y.q))
     with pytest.raises(ValueError, match=r"its rate is \[0.53"):
         simulator(fast)
@@ -201,12 +202,10 @@ def test_dependent_constraints_are_refused_and_poison_nobody():
 
     state = TimeState(t=jnp.asarray(0.0), y=Phase(jnp.asarray([1.0, 0, 0]), jnp.asarray([2.0, 0, 0])))
     with pytest.raises(ValueError, match="has the rank 1 at this state, not 2"):
-        simulator(0.0)(state)
+        rollout(simulator(0.0), state, 2)
     flat = RATTLE(field, lambda q: jnp.sum(q**2) - jnp.sum(q**2) + q[1] ** 2, 0.1)
     with pytest.raises(ValueError, match="has the rank 0 at this state, not 1"):
         flat(state)
-    with pytest.raises(RuntimeError, match="NaN"):
-        rollout(simulator(0.0), state, 2)
     run = lambda tilt: rollout(simulator(tilt), state, 3, save_every=3, throw=False)
     both = jax.vmap(run)(jnp.asarray([0.0, 1.0]))
     np.testing.assert_array_equal(both.succeeded, [False, True])
