@@ -93,12 +93,13 @@ def _joint(mujoco: Any, m: Any, j: int, name: str, armature: np.ndarray, damping
     dofs = slice(int(m.jnt_dofadr[j]), int(m.jnt_dofadr[j]) + nv)
     coordinates = slice(int(m.jnt_qposadr[j]), int(m.jnt_qposadr[j]) + nq)
     limited = bool(m.jnt_limited[j]) and nv == 1
+    stiffness = float(m.jnt_stiffness[j]) * enabled(mujoco, m, "spring")
     passive = Passive(
         armature=armature[dofs],
         damping=damping[dofs] * enabled(mujoco, m, "damper"),
-        stiffness=float(m.jnt_stiffness[j]) * enabled(mujoco, m, "spring"),
+        stiffness=stiffness if stiffness else None,
         friction=np.array(m.dof_frictionloss[dofs]),
-        springref=np.array(m.qpos_spring[coordinates]),
+        springref=np.array(m.qpos_spring[coordinates]) if stiffness else None,
         limits=tuple(float(x) for x in m.jnt_range[j]) if limited else None,
     )
     axis, anchor, reference = np.array(m.jnt_axis[j]), np.array(m.jnt_pos[j]), float(m.qpos0[coordinates][0])

@@ -75,6 +75,9 @@ class _Joints:
         self._count = {"slide": 0, "hinge": 0, "ball": 0}
         limited = np.asarray(mechanism.masks.limited).tolist()
         lower, upper = np.asarray(mechanism.lower), np.asarray(mechanism.upper)
+        masks = mechanism.masks
+        self._stiffness = np.append(np.asarray(mechanism.stiffness), 0)[np.asarray(masks.spring_of_v)]
+        self._springref = np.asarray(mechanism.rest.at[masks.spring_q].set(mechanism.springref))
         self._limits = {int(v): (float(lower[k]), float(upper[k])) for k, v in enumerate(limited)}
 
     def several(self, body: Element, joint: JointPlace) -> None:
@@ -113,20 +116,21 @@ class _Joints:
         if kind == "hinge":
             element.set("pos", text(made.anchor[k]))
         element.set("ref", text(made.rest[q]))
-        element.set("springref", text(made.springref[q]))
-        self._constants(element, v, q, np.asarray(made.springref[q]))
+        element.set("springref", text(self._springref[q]))
+        self._constants(element, v, q, self._springref[q])
         if v.start in self._limits:
             element.set("range", text(self._limits[v.start]))
 
     def _constants(self, element: Element, v: slice, q: slice, relaxed: np.ndarray) -> None:
         """What MuJoCo has once for a joint."""
-        for ours, theirs in (
-            ("armature", "armature"),
-            ("damping", "damping"),
-            ("stiffness", "stiffness"),
-            ("friction", "frictionloss"),
+        made = self._mechanism
+        for ours, theirs, all_ in (
+            ("armature", "armature", made.armature),
+            ("damping", "damping", made.damping),
+            ("stiffness", "stiffness", self._stiffness),
+            ("friction", "frictionloss", made.friction),
         ):
-            values = np.asarray(getattr(self._mechanism, ours)[v])
+            values = np.asarray(all_[v])
             if np.any(values != values[0]):
                 raise ValueError(
                     f"The joint {element.get('name')!r} has {ours} {values}: in MJCF a joint with several degrees of "
@@ -134,7 +138,7 @@ class _Joints:
                 )
             if values[0] != 0:
                 element.set(theirs, text(values[:1]))
-        moved = np.any(np.asarray(self._mechanism.springref[q]) != relaxed)
+        moved = np.any(self._springref[q] != relaxed)
         if "stiffness" in element.attrib and moved:
             raise ValueError(
                 f"The spring of {element.get('name')!r} is relaxed elsewhere than at rest: not so in MJCF."

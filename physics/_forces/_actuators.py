@@ -84,7 +84,7 @@ class Actuators(AbstractForce):
         u = self.controls(t, y)
         if self.na:
             u = jnp.concatenate([u, self.activation_clamp(self._activations(y))])[self.wiring.source]
-        start = jnp.zeros_like(y.q).at[mechanism.masks.ball_q[:, 0]].set(1)
+        start = jnp.zeros_like(y.q).at[mechanism.masks.chart.ball_q[:, 0]].set(1)
         lengths = times(self.moment.T, mechanism.difference(y.q, start))
         rates = times(self.moment.T, y.v)
         affine = lambda c: c[:, 0] + c[:, 1] * lengths + c[:, 2] * rates

@@ -34,7 +34,7 @@ class SoftLimits(AbstractForce):
         limited = mechanism.masks.limited
         for name in ("stiffness", "damping", "width"):
             check_number_or(self, name, limited.shape[0])
-        q, v = y.q[mechanism.masks.q_of_v[limited]], y.v[limited]
+        q, v = y.q[mechanism.masks.chart.q_of_v[limited]], y.v[limited]
         below, above = mechanism.lower - q, q - mechanism.upper
         spring = self._spring(below) - self._spring(above)
         damper = self.damping * (self._engaged(below) + self._engaged(above)) * v

@@ -2,6 +2,7 @@
 
 from ._build import Body as Body, mechanism as mechanism
 from ._configuration import (
+    Chart as Chart,
     chart_rate as chart_rate,
     chart_velocity as chart_velocity,
     rate as rate,

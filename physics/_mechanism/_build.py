@@ -67,7 +67,8 @@ def mechanism(*bodies: Body, gravity: Any = (0.0, 0.0, -9.81), world: tuple[Any,
                         k,
                         kinds,
                         tuple(element.pitch is not None for element in elements),
-                        joint.passive.limits is not None,
+                        limited=joint.passive.limits is not None,
+                        sprung=joint.passive.stiffness is not None,
                     )
                 )
                 joints.append((body, joint, elements))
@@ -105,9 +106,9 @@ def _assemble(
         rest=column("rest", found.nq),
         armature=column("armature", found.nv),
         damping=column("damping", found.nv),
-        stiffness=column("stiffness", found.nv),
+        stiffness=column("stiffness", 0),
         friction=column("friction", found.nv),
-        springref=column("springref", found.nq),
+        springref=column("springref", 0),
         lower=column("lower", 0),
         upper=column("upper", 0),
         gravity=_vector(gravity, 3, "gravity"),
@@ -133,15 +134,14 @@ def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtyp
     _check_balls(elements, relaxed, passive, whose)
     lower, upper = _limits(passive, elements, whose)
     spread = lambda name: _full(getattr(passive, name), nv, f"{name} of {whose}")
-    for name in ("armature", "damping", "stiffness", "friction"):
+    columns = dict(rest=rest, springref=np.zeros(0), stiffness=np.zeros(0), lower=lower, upper=upper)
+    for name in ("armature", "damping", "friction", *(["stiffness"] if passive.stiffness is not None else [])):
         _refuse_negative(getattr(passive, name), f"{name} of {whose}")
-    columns = dict(
-        rest=rest,
-        springref=relaxed,
-        lower=lower,
-        upper=upper,
-        **{name: spread(name) for name in ("armature", "damping", "stiffness", "friction")},
-    )
+        columns[name] = spread(name)
+    if passive.stiffness is not None:
+        columns["springref"] = relaxed
+    elif passive.springref is not None:
+        raise ValueError(f"The springref of {whose} is that of no spring: give its stiffness, too.")
     return {name: jnp.asarray(value, dtype) for name, value in columns.items()}
 
 

@@ -1,6 +1,7 @@
 """Mechanisms of different shape in one program: padded to one size and stacked."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._spatial import inertia_of_ten
+from ._configuration import Chart
+from ._joint import BALL, HINGE
 from ._mechanism import Mechanism
-from ._topology import Masks, Plan, plan, Topology
+from ._topology import JointPlace, Masks, Plan, plan, Topology
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Sizes:
     balls: int
     screws: int
     limits: int
+    springs: tuple[int, int]  # scalars and balls
     members: tuple[Topology, ...]
 
     @property
@@ -80,6 +84,7 @@ def family(*mechanisms: Mechanism) -> Mechanism:
         raise ValueError("A family is made of single mechanisms, not of families.")
     plans = [plan(made.topology) for made in mechanisms]
     most = lambda name: max(getattr(p, name) for p in plans)
+    springs = [p.masks["springs"] for p in plans]
     sizes = Sizes(
         nb=max(made.topology.nb for made in mechanisms),
         nf=most("nf"),
@@ -89,6 +94,7 @@ def family(*mechanisms: Mechanism) -> Mechanism:
         balls=most("balls"),
         screws=most("screws"),
         limits=most("limits"),
+        springs=(max(chart.scalars for chart in springs), max(chart.balls for chart in springs)),
         members=tuple(made.topology for made in mechanisms),
     )
     return jax.tree.map(lambda *x: jnp.stack(x), *(_padded(made, sizes) for made in mechanisms))
@@ -102,13 +108,14 @@ def _padded(made: Mechanism, to: Sizes) -> Mechanism:
     scalars, nv = extra[0] + extra[1], to.nv - own.nv
     first = np.array([1.0, 0, 0])
     more = lambda x, count, row: jnp.concatenate([x, jnp.broadcast_to(jnp.asarray(row, dtype), (count, *x.shape[1:]))])
-    identity = np.concatenate([np.zeros(scalars), np.tile(np.eye(4)[0], extra[2])])
-    at_q = lambda x: jnp.concatenate([x, jnp.asarray(identity, dtype)])
+    springs, most_sprung = own.masks["springs"], to.springs[0] + 3 * to.springs[1]
+    more_springs = to.springs[0] - springs.scalars, to.springs[1] - springs.balls
+    identity = lambda scalars, balls: jnp.asarray(np.append(np.zeros(scalars), np.tile(np.eye(4)[0], balls)), dtype)
     ten = made.inertia.ten()
     bodies, limits = to.nb - made.topology.nb, to.limits - own.limits
     hinge_anchor, ball_anchor = made.anchor[: own.hinges], made.anchor[own.hinges :]
     return Mechanism(
-        padding=_padded_masks(own, made.topology.nb, to, extra),
+        padding=_padded_masks(made.topology, to, extra, more_springs),
         topology=to,  # pyright: ignore[reportArgumentType]
         inertia=inertia_of_ten(jnp.pad(ten, ((0, 0), (0, bodies)))),
         position=more(made.position, bodies, 0.0),
@@ -117,29 +124,28 @@ def _padded(made: Mechanism, to: Sizes) -> Mechanism:
         slide_axis=more(made.slide_axis, extra[1], first),
         anchor=jnp.concatenate([more(hinge_anchor, extra[0], 0.0), more(ball_anchor, extra[2], 0.0)]),
         pitch=more(made.pitch, to.screws - own.screws, 0.0),
-        rest=at_q(made.rest),
+        rest=jnp.append(made.rest, identity(scalars, extra[2])),
         armature=more(made.armature, nv, 1.0),
         damping=more(made.damping, nv, 0.0),
-        stiffness=more(made.stiffness, nv, 0.0),
+        stiffness=more(made.stiffness, most_sprung - springs.nv, 0.0),  # of the first coordinate, and the first ball
         friction=more(made.friction, nv, 0.0),
-        springref=at_q(made.springref),
+        springref=jnp.append(made.springref, identity(*more_springs)),
         lower=more(made.lower, limits, -1e9),  # of the first velocity: wide enough never to be met
         upper=more(made.upper, limits, 1e9),
         gravity=made.gravity,
     )
 
 
-def _padded_masks(own: Plan, nb: int, to: Sizes, extra: tuple[int, int, int]) -> Masks:
+def _padded_masks(topology: Topology, to: Sizes, extra: tuple[int, int, int], more_springs: tuple[int, int]) -> Masks:
     """Indices moved to where things are in the larger arrays; what is added moves nothing."""
+    own, nb = plan(topology), topology.nb
     old = own.masks
+    sprung, most_sprung = old["springs"].nv, to.springs[0] + 3 * to.springs[1]
     hinges, slides, balls = extra
     wide = lambda x, *shape: np.pad(x, [(0, n - k) for n, k in zip(shape, x.shape, strict=True)])
     none = lambda x, was, now: np.where(x == was, now, x)
     fill = lambda x, size, with_: np.concatenate([x, np.full(size - len(x), with_)])
     q = own.nq + np.arange(hinges + slides)  # of the added scalars; then come quaternions
-    v = own.nv + np.arange(hinges + slides)
-    ball_q = own.nq + hinges + slides + np.arange(4 * balls).reshape(-1, 4)
-    ball_v = own.nv + hinges + slides + np.arange(3 * balls).reshape(-1, 3)
     first, last = own.hinges, own.hinges + own.slides
     axis = np.select(
         [old["axis"] < first, old["axis"] < last],
@@ -155,12 +161,12 @@ def _padded_masks(own: Plan, nb: int, to: Sizes, extra: tuple[int, int, int]) ->
     motion = [wide(x, n, to.nf) for x, n in zip(parts, (to.slides, to.balls), strict=True)]
     jumps = np.full((to.rounds, to.nf), to.nf)
     jumps[: old["jumps"].shape[0], : own.nf] = none(old["jumps"], own.nf, to.nf)
-    moved_pick = lambda pick, was, now: np.where(pick >= was, pick - was + now, pick)
-    new_ball = lambda width: width * own.balls + np.arange(width * balls)
+    chart = _padded_chart(topology.joints, hinges + slides, balls)
     masks: dict[str, Any] = dict(
         place=fill(none(old["place"], nb, to.nb), to.nf, to.nb),
         jumps=jumps,
         root=np.concatenate([old["root"], np.arange(own.nf, to.nf)]),
+        within=wide(old["within"], to.nf, to.nf) | np.diag(np.arange(to.nf) >= own.nf),
         hinge=fill(none(old["hinge"], own.hinges, to.hinges), to.nf, to.hinges),
         motion=np.concatenate(motion),
         end=fill(old["end"], to.nb, 0),
@@ -175,12 +181,17 @@ def _padded_masks(own: Plan, nb: int, to: Sizes, extra: tuple[int, int, int]) ->
         limited=fill(old["limited"], to.limits, 0),
         slide_q=np.concatenate([old["slide_q"], q[hinges:]]),
         hinge_q=fill(old["hinge_q"], to.nf, 0),
-        ball_q=np.concatenate([old["ball_q"], ball_q]),
-        ball_v=np.concatenate([old["ball_v"], ball_v]),
-        q_of_v=np.concatenate([none(old["q_of_v"], own.nq, to.nq), q, np.full(3 * balls, to.nq)]),
-        v_of_q=np.concatenate([none(old["v_of_q"], own.nv, to.nv), v, np.full(4 * balls, to.nv)]),
-        q_pick=np.concatenate([moved_pick(old["q_pick"], own.nq, to.nq), q, to.nq + new_ball(4)]),
-        v_pick=np.concatenate([moved_pick(old["v_pick"], own.nv, to.nv), v, to.nv + new_ball(3)]),
+        chart=chart,
+        springs=_padded_chart([joint for joint in topology.joints if joint.sprung], *more_springs),
+        spring_q=np.concatenate(
+            [old["spring_q"], np.zeros(more_springs[0], int), np.tile(chart.ball_q[:1].ravel(), more_springs[1])]
+        ),
+        spring_of_v=fill(none(old["spring_of_v"], sprung, most_sprung), to.nv, most_sprung),
     )
-    as_mask = lambda x: jnp.asarray(x) if x.dtype == bool else jnp.asarray(x.astype(np.int32))
-    return Masks(**{name: as_mask(value) for name, value in masks.items()})
+    as_mask = lambda x: jnp.asarray(x if x.dtype == bool else x.astype(np.int32))
+    return Masks(**jax.tree.map(as_mask, masks))
+
+
+def _padded_chart(joints: Iterable[JointPlace], scalars: int, balls: int) -> Chart:
+    """That of the joints, then of what is added."""
+    return Chart.of([*(kind for joint in joints for kind in joint.kinds), *[HINGE] * scalars, *[BALL] * balls])

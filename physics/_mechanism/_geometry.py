@@ -8,12 +8,13 @@ frame is. Poses are matrices (4, 4) that act on (x, y, z, 1), because their prod
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._spatial import matmul, normalized, rotation_matrix, unit
 from ._tables import apply, PSEUDO_OF_TEN, SKEW, TEN_OF_PSEUDO
-from ._topology import Plan
+from ._topology import Masks, Plan
 
 
 class Fixed(NamedTuple):
@@ -44,10 +45,7 @@ class Geometry(NamedTuple):
 def fixed(mechanism: Any, plan: Plan) -> Fixed:
     """Everything that does not depend on q."""
     masks, dtype = mechanism.masks, mechanism.rest.dtype
-    identity = jnp.eye(4, dtype=dtype)[:, :, None]
-    places = jnp.concatenate(
-        [_pose(rotation_matrix(normalized(mechanism.orientation.T)), mechanism.position.T), identity], axis=2
-    )
+    places = _with_world(_pose(rotation_matrix(normalized(mechanism.orientation.T)), mechanism.position.T))
     hinge, slide = unit(mechanism.hinge_axis.T), unit(mechanism.slide_axis.T)
     at_hinge, at_ball = mechanism.anchor.T[:, : plan.hinges], mechanism.anchor.T[:, plan.hinges :]
     turn = SKEW(hinge)
@@ -84,15 +82,12 @@ def fixed(mechanism: Any, plan: Plan) -> Fixed:
 def geometry(mechanism: Any, plan: Plan, q: Array) -> Geometry:
     """Compose the frames' own motions along each branch, in log2(depth) rounds."""
     masks, known = mechanism.masks, fixed(mechanism, plan)
-    identity = jnp.eye(4, dtype=q.dtype)[:, :, None]
-    with_world = lambda pose: jnp.concatenate([pose, identity], axis=2)
     pose = _joined(known, mechanism, plan, q)
     first = masks.jumps[0] == plan.nf
     shift = jnp.zeros((4, 4, 1), bool).at[:3, 3].set(True)
     start, pose = pose[:3, 3][:, masks.root], jnp.where(first[None, None] & shift, 0, pose)
-    for above in masks.jumps:
-        pose = compose(with_world(pose)[:, :, above], pose)
-    carrier = with_world(pose)[:, :, masks.seen_from]
+    pose = _composed(masks, pose)
+    carrier = _with_world(pose)[:, :, masks.seen_from]
     of_body = pose[:, :, masks.end]
     moments = compose(compose(of_body, known.pseudo), jnp.swapaxes(of_body, 0, 1))
     return Geometry(
@@ -101,6 +96,31 @@ def geometry(mechanism: Any, plan: Plan, q: Array) -> Geometry:
         ten=jnp.sum(jnp.asarray(TEN_OF_PSEUDO, q.dtype)[:, :, None] * moments.reshape(1, 16, -1), axis=1),
         axes=_moved(carrier, known.axes),
     )
+
+
+@eqx.filter_custom_jvp
+def _composed(masks: Masks, pose: Array) -> Array:
+    """Where the frames are, (4, 4, nf), from the place of each in its parent: in log2(depth) rounds."""
+    for above in masks.jumps:
+        pose = compose(_with_world(pose)[:, :, above], pose)
+    return pose
+
+
+@_composed.def_jvp
+def _composed_jvp(primals, tangents):
+    """Each frame adds a motion of its own to all frames that it carries: one sum instead of rounds."""
+    (masks, pose), (_, change) = primals, tangents
+    found = _composed(masks, pose)
+    back = jnp.swapaxes(found[:3, :3], 0, 1)
+    inverse = _pose(back, -apply(back, found[:3, 3]))
+    own = compose(compose(_with_world(found)[:, :, masks.jumps[0]], change), inverse)
+    motion = matmul(own.reshape(16, -1), jnp.asarray(masks.within, pose.dtype).T).reshape(own.shape)
+    return found, compose(motion, found)
+
+
+def _with_world(pose: Array) -> Array:
+    """The world as a further frame, for the index that means "none"."""
+    return jnp.concatenate([pose, jnp.eye(4, dtype=pose.dtype)[:, :, None]], axis=2)
 
 
 def compose(a: Array, b: Array) -> Array:
@@ -126,7 +146,7 @@ def _joined(known: Fixed, mechanism: Any, plan: Plan, q: Array) -> Array:
     if plan.slides:
         parts.append(moved[masks.slide_q][None, None] * known.slide)
     if plan.balls:
-        turn = rotation_matrix(normalized(q[masks.ball_q].T)) - jnp.eye(3, dtype=q.dtype)[:, :, None]
+        turn = rotation_matrix(normalized(q[masks.chart.ball_q].T)) - jnp.eye(3, dtype=q.dtype)[:, :, None]
         parts.append(_change(turn, -apply(turn, known.anchor)))
     if not parts:
         return pose

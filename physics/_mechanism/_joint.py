@@ -32,15 +32,16 @@ class Passive(eqx.Module):
     r"""What acts in a joint by itself; numbers, or one for each degree of freedom. Units: SI, per meter or per radian.
 
     - `armature`: inertia of a rotor, added to the diagonal of the mass matrix;
-    - `damping`: $-d\, v$; `stiffness`: $-k\, (q \ominus q_\text{ref})$ with `springref` $q_\text{ref}$ in place of the
-      joint's position at rest;
+    - `damping`: $-d\, v$;
+    - `stiffness`: $-k\, (q \ominus q_\text{ref})$ with `springref` $q_\text{ref}$ in place of the joint's position at
+      rest; None, unlike 0.0, is no spring at all, which costs no time and cannot be changed later;
     - `friction`: the force of dry friction, used by the force `DryFriction`;
     - `limits`: (lower, upper) of the coordinate, used by the force `SoftLimits`; not enforced by itself.
     """
 
     armature: Any = parameter(default=0.0)
     damping: Any = parameter(default=0.0)
-    stiffness: Any = parameter(default=0.0)
+    stiffness: Any = None
     friction: Any = parameter(default=0.0)
     springref: Any = None
     limits: Any = None

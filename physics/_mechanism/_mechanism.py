@@ -20,7 +20,7 @@ from .._spatial import (
 )
 from .._state import Motion
 from . import _dynamics, _rules
-from ._configuration import chart_rate, difference, rate, retract, tangent
+from ._configuration import chart_rate, difference, padded, rate, retract, tangent
 from ._derivatives import inverse_dynamics_slopes, Slopes
 from ._geometry import Geometry, geometry, moved_ten
 from ._sizes import check_size
@@ -54,8 +54,8 @@ class Mechanism(eqx.Module):
     | `anchor` | (.., 3) | points that hinges and balls turn about, hinges first |
     | `pitch` | (..) | of screws [m/rad] |
     | `rest` | (nq,) | the coordinates in which bodies are where `position` and `orientation` say |
-    | `armature`, `damping`, `stiffness`, `friction` | (nv,) | see `Passive` |
-    | `springref` | (nq,) | where the springs are relaxed |
+    | `armature`, `damping`, `friction` | (nv,) | see `Passive` |
+    | `stiffness`, `springref` | (..) | of joints with springs, in their order; where these are relaxed |
     | `lower`, `upper` | (..) | of joints with limits, in their order |
     | `gravity` | (3,) | acceleration [m/s²] |
     | `shapes` | by body | geometry of the bodies that have one, and of the "world" |
@@ -95,24 +95,24 @@ class Mechanism(eqx.Module):
     def retract(self, q: Array, change: Array) -> Array:
         r"""$q \oplus u$: the configuration reached with the velocity u in a unit of time."""
         self._check(q=q, v=change)
-        return retract(self._plan, self.masks, q, change)
+        return retract(self.masks.chart, q, change)
 
     def difference(self, q: Array, start: Array) -> Array:
         r"""$q \ominus q_0$, (nv,): the velocity that leads from `start` to `q` in a unit of time."""
         self._check(q=q)
         self._check(q=start)
-        return difference(self._plan, self.masks, q, start)
+        return difference(self.masks.chart, q, start)
 
     def rate(self, q: Array, v: Array) -> Array:
         r"""$\dot q$, (nq,)."""
         self._check(q=q, v=v)
-        return rate(self._plan, self.masks, q, v)
+        return rate(self.masks.chart, q, v)
 
     def tangent(self, q: Array, dq: Array) -> Array:
         """The velocity (nv,) that a rate of change `dq` (nq,) of the coordinates is."""
         self._check(q=q)
         self._check(q=dq)
-        return tangent(self._plan, self.masks, q, dq)
+        return tangent(self.masks.chart, q, dq)
 
     # kinematics
 
@@ -181,9 +181,10 @@ class Mechanism(eqx.Module):
     def passive(self, q: Array, v: Array) -> Array:
         r"""Forces (nv,) of the joints' springs, with the energy $\frac12 k (q \ominus q_\text{ref})^2$, and dampers."""
         self._check(q=q, v=v)
-        stretch = difference(self._plan, self.masks, q, self.springref)
+        springs, stretch = self.masks.springs, self._stretch(q)
         # minus the gradient of the energy: by small changes of q, which change a rotation vector by its Jacobian
-        return -chart_rate(self._plan, self.masks, -stretch, self.stiffness * stretch) - self.damping * v
+        force = chart_rate(springs, -stretch, self.stiffness * stretch)
+        return -padded(force)[self.masks.spring_of_v] - self.damping * v
 
     def regressor(self, q: Array, v: Array, a: Array) -> Array:
         r"""Y(q, v, a), (nv, 10 nb), with $\tau = Y \pi$ (and the armature's $\tau$ added).
@@ -215,7 +216,7 @@ class Mechanism(eqx.Module):
         """Of gravity, zero with the centers of mass at the world's origin, and of the joints' springs [J]."""
         found = self._geometry(q)
         moments = found.ten[1:4] + found.ten[:1] * found.start
-        stretch = difference(self._plan, self.masks, q, self.springref)
+        stretch = self._stretch(q)
         return jnp.sum(self.stiffness * stretch * stretch) / 2 - jnp.sum(self.gravity[:, None] * moments)
 
     def energy(self, q: Array, v: Array) -> Array:
@@ -245,6 +246,10 @@ class Mechanism(eqx.Module):
     @property
     def _plan(self) -> Plan:
         return plan(self.topology)
+
+    def _stretch(self, q: Array) -> Array:
+        """Of the springs, one after the other."""
+        return difference(self.masks.springs, q[self.masks.spring_q], self.springref)
 
     def _geometry(self, q: Array, v: Array | None = None, a: Array | None = None) -> Geometry:
         self._check(q, v, a)

@@ -5,17 +5,19 @@ $\delta a = M^{-1} (\delta\tau - \mathrm{ID}_q \delta q - \mathrm{ID}_v \delta v
 Source: J. Carpentier, N. Mansard, Analytical derivatives of rigid body dynamics algorithms, RSS 2018.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._spatial import matmul
 from . import _dynamics
 from ._configuration import tangent
 from ._derivatives import inverse_dynamics_slopes
-from ._geometry import geometry
+from ._geometry import Geometry, geometry
 from ._solve import solvable
 from ._topology import plan
 
@@ -29,10 +31,9 @@ def inverse_dynamics(mechanism: Any, q: Array, v: Array, a: Array) -> Array:
 @inverse_dynamics.def_jvp
 def _inverse_dynamics_jvp(primals, tangents):
     mechanism, q, v, a = primals
-    sizes = plan(mechanism.topology)
-    found = geometry(mechanism, sizes, q)
+    found, change = _changing(mechanism, q, tangents)
     tau = _dynamics.inverse_dynamics(mechanism, found, v, a)
-    return tau, _change_of_forces(mechanism, sizes, found, (q, v, a), tangents)
+    return tau, change(v, a)
 
 
 @eqx.filter_custom_jvp
@@ -46,11 +47,10 @@ def forward_dynamics(mechanism: Any, q: Array, v: Array, tau: Array, added: Arra
 def _forward_dynamics_jvp(primals, tangents):
     mechanism, q, v, tau, added = primals
     d_mechanism, dq, dv, d_tau, d_added = tangents
-    sizes = plan(mechanism.topology)
-    found = geometry(mechanism, sizes, q)
+    found, change = _changing(mechanism, q, (d_mechanism, dq, dv, None))
     solve, bias = solvable(mechanism, found, v, added)
     a = solve(tau - bias)
-    push = -_change_of_forces(mechanism, sizes, found, (q, v, a), (d_mechanism, dq, dv, None))
+    push = -change(v, a)
     if d_tau is not None:
         push = push + d_tau
     if d_added is not None:
@@ -58,21 +58,29 @@ def _forward_dynamics_jvp(primals, tangents):
     return a, solve(push)
 
 
-def _change_of_forces(
-    mechanism: Any, sizes: Any, found: Any, at: tuple[Array, ...], tangents: tuple[Any, ...]
-) -> Array:
-    """The change of the joints' forces by changes of the parameters, q, v and a, each a tangent or None."""
-    (q, v, a), (d_mechanism, dq, dv, da) = at, tangents
+def _changing(mechanism: Any, q: Array, tangents: tuple[Any, ...]) -> tuple[Geometry, Callable[[Array, Array], Array]]:
+    """Where everything is, and (v, a) -> the change of the joints' forces by `tangents`, each one or None."""
+    sizes = plan(mechanism.topology)
+    d_mechanism, dq, dv, da = tangents
     if any(x is not None for x in jax.tree.leaves(d_mechanism)):  # one pass for everything: no matrices to keep
-        again = lambda m, q, v, a: _dynamics.inverse_dynamics(m, geometry(m, sizes, q), v, a)
-        return eqx.filter_jvp(again, (mechanism, q, v, a), (d_mechanism, dq, dv, da))[1]
-    change = jax.numpy.zeros_like(v)
-    if any(x is not None for x in (dq, dv, da)):
-        slopes = inverse_dynamics_slopes(mechanism, sizes, found, v, a)
-        if dq is not None:
-            change = change + matmul(slopes.q, tangent(sizes, mechanism.masks, q, dq))
-        if dv is not None:
-            change = change + matmul(slopes.v, dv)
-        if da is not None:
-            change = change + matmul(slopes.a, da)
-    return change
+        place = lambda m, q: geometry(m, sizes, q)
+        found, d_found = eqx.filter_jvp(place, (mechanism, q), (d_mechanism, dq))
+        along = lambda v, a: eqx.filter_jvp(
+            _dynamics.inverse_dynamics, (mechanism, found, v, a), (d_mechanism, d_found, dv, da)
+        )
+        return found, lambda v, a: along(v, a)[1]
+    found = geometry(mechanism, sizes, q)
+
+    def change(v: Array, a: Array) -> Array:
+        total = jnp.zeros_like(v)
+        if any(x is not None for x in (dq, dv, da)):
+            slopes = inverse_dynamics_slopes(mechanism, sizes, found, v, a)
+            if dq is not None:
+                total = total + matmul(slopes.q, tangent(mechanism.masks.chart, q, dq))
+            if dv is not None:
+                total = total + matmul(slopes.v, dv)
+            if da is not None:
+                total = total + matmul(slopes.a, da)
+        return total
+
+    return found, change

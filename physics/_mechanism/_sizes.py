@@ -38,7 +38,8 @@ def check_quaternions(topology: Any, q: Any) -> None:
     """The quaternions in `q` describe rotations, as far as their values are known."""
     if isinstance(q, Tracer):
         return
-    for places in topology.plan().masks.get("ball_q", ()):
+    masks = topology.plan().masks  # none of a family
+    for places in masks["chart"].ball_q if masks else ():
         quaternion = np.asarray(q, dtype=float)[places]
         length = np.linalg.norm(quaternion)
         if not abs(length - 1) < 1e-3:

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ._configuration import Chart
 from ._joint import BALL, HINGE, SLIDE
 
 WORLD = -1
@@ -23,6 +25,7 @@ class JointPlace(NamedTuple):
     kinds: tuple[str, ...]
     screws: tuple[bool, ...]
     limited: bool
+    sprung: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Masks(eqx.Module):
     place: Array  # (frames) the body that the frame begins, or none
     jumps: Array  # (rounds, frames) ancestors 1, 2, 4, ... generations up, or none
     root: Array  # (frames) the first ancestor
+    within: Array  # (frames, frames) whether the column is the row or carries it
     hinge: Array  # (frames) the hinge that turns the frame, or none
     motion: Array  # (slides, balls; frames) whether the element moves the frame
     end: Array  # (bodies) the frame that carries the body
@@ -105,12 +109,10 @@ class Masks(eqx.Module):
     limited: Array  # (limits) the velocities whose coordinate has limits
     slide_q: Array
     hinge_q: Array  # (frames) the coordinate of the hinge that turns the frame; any, if there is none
-    ball_q: Array  # (balls, 4)
-    ball_v: Array  # (balls, 3)
-    q_of_v: Array  # (nv) the coordinate whose rate this velocity is, or none
-    v_of_q: Array  # (nq)
-    q_pick: Array  # (nq) from (all as scalars, quaternions)
-    v_pick: Array  # (nv) from (all as scalars, rotation vectors)
+    chart: Chart
+    springs: Chart  # of the joints with springs alone
+    spring_q: Array  # the coordinates of these joints
+    spring_of_v: Array  # (nv) the spring that acts on this velocity, or none
 
 
 class Plan(NamedTuple):
@@ -126,11 +128,11 @@ class Plan(NamedTuple):
     limits: int
     q_slices: tuple[slice, ...]
     v_slices: tuple[slice, ...]
-    masks: dict[str, np.ndarray]
+    masks: dict[str, Any]
 
     def arrays(self) -> Masks:
         """The masks on the device, as constants of the program."""
-        return Masks(**{name: jnp.asarray(value) for name, value in self.masks.items()})
+        return Masks(**jax.tree.map(jnp.asarray, self.masks))
 
 
 class _Dof(NamedTuple):
@@ -149,7 +151,7 @@ def plan(topology: Any) -> Plan:
 @functools.lru_cache(maxsize=256)
 def _plan(topology: Topology) -> Plan:
     frames = _Frames(topology)
-    masks = _tree_masks(frames) | _axis_masks(frames) | _coordinate_masks(frames)
+    masks = _tree_masks(frames) | _axis_masks(frames) | _coordinate_masks(frames) | _spring_masks(topology, frames)
     return Plan(
         nf=len(frames.parent),
         nq=frames.nq,
@@ -180,6 +182,7 @@ def _tree_masks(frames: "_Frames") -> dict[str, np.ndarray]:
         place=_indices(frames.place),
         jumps=_jumps(frames.parent),
         root=_indices(np.argmax(ancestors[f]) for f in range(nf)),
+        within=ancestors,
         end=end,
         moves=ancestors[np.ix_(end, dof_frame)],
         before=upto & (group[None, :] != group[:, None]),
@@ -212,32 +215,24 @@ def _axis_masks(frames: "_Frames") -> dict[str, np.ndarray]:
     )
 
 
-def _coordinate_masks(frames: "_Frames") -> dict[str, np.ndarray]:
+def _coordinate_masks(frames: "_Frames") -> dict[str, Any]:
     """Where in q and v each element's numbers lie."""
-    nv, nq, dofs = len(frames.dofs), frames.nq, frames.dofs
-    q_of_v, v_of_q = np.full(nv, nq, np.int32), np.full(nq, nv, np.int32)
-    q_pick, v_pick = np.arange(nq, dtype=np.int32), np.arange(nv, dtype=np.int32)
     hinge_q = np.zeros(len(frames.parent), np.int32)
-    for k, d in enumerate(dofs):
-        if d.kind == BALL:
-            v_pick[k] = nv + 3 * d.element + d.part
-        else:
-            q_of_v[k] = frames.q_index[d.kind][d.element]
-            if d.kind == HINGE:
-                hinge_q[d.frame] = q_of_v[k]
-            v_of_q[q_of_v[k]] = k
-    for b, first in enumerate(frames.q_index[BALL]):
-        q_pick[first : first + 4] = nq + 4 * b + np.arange(4)
-    return dict(
-        slide_q=_indices(frames.q_index[SLIDE]),
-        hinge_q=hinge_q,
-        ball_q=_indices(first + i for first in frames.q_index[BALL] for i in range(4)).reshape(-1, 4),
-        ball_v=_indices(k for k, d in enumerate(dofs) if d.kind == BALL).reshape(-1, 3),
-        q_of_v=q_of_v,
-        v_of_q=v_of_q,
-        q_pick=q_pick,
-        v_pick=v_pick,
-    )
+    for d in frames.dofs:
+        if d.kind == HINGE:
+            hinge_q[d.frame] = frames.q_index[HINGE][d.element]
+    return dict(slide_q=_indices(frames.q_index[SLIDE]), hinge_q=hinge_q, chart=Chart.of(frames.kinds))
+
+
+def _spring_masks(topology: Topology, frames: "_Frames") -> dict[str, Any]:
+    """The same for the springs, whose numbers follow each other in the order of their joints."""
+    sprung = [k for k, joint in enumerate(topology.joints) if joint.sprung]
+    places = lambda slices: _indices(x for k in sprung for x in range(slices[k].start, slices[k].stop))
+    spring_v = places(frames.v_slices)
+    spring_of_v = np.full(len(frames.dofs), len(spring_v), np.int32)
+    spring_of_v[spring_v] = np.arange(len(spring_v))
+    kinds = [kind for k in sprung for kind in topology.joints[k].kinds]
+    return dict(springs=Chart.of(kinds), spring_q=places(frames.q_slices), spring_of_v=spring_of_v)
 
 
 def _indices(values: Iterable[Any]) -> np.ndarray:
@@ -260,6 +255,7 @@ class _Frames:
         self.v_slices: list[slice] = []
         self.nq = 0
         self.limited: list[int] = []
+        self.kinds: list[str] = []
         self._group = 0
         nb = len(topology.names)
         for body, parent in enumerate(topology.parents):
@@ -282,6 +278,7 @@ class _Frames:
             frame, element = len(self.parent) - 1, self.counts[kind]
             for part in range(3 if kind == BALL else 1):
                 self.dofs.append(_Dof(kind, element, part, frame, self._group))
+            self.kinds.append(kind)
             self.q_index[kind].append(self.nq)
             self.nq += 4 if kind == BALL else 1
             self.counts[kind] += 1

@@ -11,8 +11,8 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ...solvers._types import inexact_asarray
-from ._series import cos_sqrt, sinc_sqrt
-from ._vectors import cross3, dot3, safe_norm, unit
+from ._series import cos_sqrt, elementwise, sinc_sqrt
+from ._vectors import cross3, dot3, unit
 
 
 def quaternion_product(a: Array, b: Array) -> Array:
@@ -83,15 +83,18 @@ def quaternion_log(a: Array) -> Array:
     At a half turn the axis may point either way; the result is continuous on the side where $w \ge 0$.
     """
     a = jnp.where(a[:1] < 0, -a, a)
-    w, u = a[0], a[1:]
-    square = dot3(u, u)
+    return 2 * a[1:] * _half_angle_by_sine(a[0], dot3(a[1:], a[1:]))[None]
+
+
+@elementwise
+def _half_angle_by_sine(w: Array, square: Array) -> Array:
+    r"""$\arctan(s / w) / s$ with $s^2$ = `square`."""
     near = square < 0.04 * w * w
     ratio = jnp.where(near, square, 0) / jnp.where(near, w * w, 1)
-    series = jnp.polyval(jnp.asarray([(-1) ** k / (2 * k + 1) for k in range(12)][::-1], a.dtype), ratio)
-    length = safe_norm(jnp.where(near[None], 1, u))
+    series = jnp.polyval(jnp.asarray([(-1) ** k / (2 * k + 1) for k in range(12)][::-1], w.dtype), ratio)
+    length = jnp.sqrt(jnp.where(near, 1, square))
     angle = jnp.arctan2(length, jnp.where(near, 1, w))
-    factor = jnp.where(near, series / jnp.where(near, w, 1), angle / jnp.where(near, 1, length))
-    return 2 * u * factor[None]
+    return jnp.where(near, series / jnp.where(near, w, 1), angle / length)
 
 
 def about(axis: Any, angle: Any) -> Array:

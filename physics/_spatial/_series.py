@@ -1,11 +1,33 @@
 """Functions of a squared angle that are smooth at zero, with all their derivatives."""
 
+import functools
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 _SMALL = 0.25  # rad²: below, the series; its tenth term is then below 1e-17 of the first
+
+
+def elementwise(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of each entry that reverse mode remembers by its slopes, not by every step of their computation."""
+
+    @jax.custom_jvp
+    @functools.wraps(function)
+    def apply(*at: Array) -> Array:
+        return function(*at)
+
+    @apply.defjvp
+    def _(at: tuple[Array, ...], changes: tuple[Array, ...]) -> tuple[Array, Array]:
+        ones, zeros = [jnp.ones_like(x) for x in at], [jnp.zeros_like(x) for x in at]
+        value, total = function(*at), jnp.zeros_like(at[0])
+        for k, change in enumerate(changes):
+            _, slope = jax.jvp(function, at, (*zeros[:k], ones[k], *zeros[k + 1 :]))
+            total = total + slope * change
+        return value, total
+
+    return apply
 
 
 def smooth(x: Array, exact: Callable[[Array], Array], series: Sequence[float]) -> Array:
@@ -31,11 +53,13 @@ def _inverse_factorials(shift: int, scale: float = 1.0, count: int = 10) -> list
     return terms
 
 
+@elementwise
 def cos_sqrt(x: Array) -> Array:
     r"""$\cos \sqrt x$."""
     return smooth(x, lambda x: jnp.cos(jnp.sqrt(x)), _inverse_factorials(0))
 
 
+@elementwise
 def sinc_sqrt(x: Array) -> Array:
     r"""$\sin \sqrt x / \sqrt x$."""
     return smooth(x, lambda x: jnp.sin(jnp.sqrt(x)) / jnp.sqrt(x), _inverse_factorials(1))
@@ -46,6 +70,7 @@ def versine(x: Array) -> Array:
     return sinc_sqrt(x / 4) ** 2 / 2
 
 
+@elementwise
 def third(x: Array) -> Array:
     r"""$(\sqrt x - \sin \sqrt x) / x^{3/2}$."""
     return smooth(x, lambda x: (1 - jnp.sin(jnp.sqrt(x)) / jnp.sqrt(x)) / x, _inverse_factorials(3))
@@ -64,6 +89,7 @@ def _cotangent_series() -> list[float]:
     return terms
 
 
+@elementwise
 def cotangent_rest(x: Array) -> Array:
     r"""$\bigl(1 - \frac{a}{2} \cot \frac{a}{2}\bigr) / a^2$ with $a = \sqrt x$; infinite at a full turn."""
     return smooth(x, lambda x: (1 - jnp.sqrt(x) / 2 / jnp.tan(jnp.sqrt(x) / 2)) / x, _cotangent_series())

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ...solvers import AbstractSimulator, parameter, TimeState
-from .._mechanism import chart_rate, JointState, plan, rate, retract, tangent, Topology
+from .._mechanism import Chart, chart_rate, JointState, plan, rate, retract, tangent, Topology
 from ._multibody import Multibody
 
 
@@ -31,15 +31,15 @@ class RungeKutta4(AbstractSimulator[TimeState]):
         """The state at `t + dt`."""
         start = state.y
         mechanism = self.multibody.mechanism
-        sizes, masks = plan(mechanism.topology), mechanism.masks
+        chart = mechanism.masks.chart
 
         def field(t: Array, z: JointState) -> JointState:
-            y = JointState(retract(sizes, masks, start.q, z.q), z.v, z.act)
+            y = JointState(retract(chart, start.q, z.q), z.v, z.act)
             slope = self.multibody.activation_rate(t, y)
-            return JointState(chart_rate(sizes, masks, z.q, z.v), self.multibody.acceleration(t, y), slope)
+            return JointState(chart_rate(chart, z.q, z.v), self.multibody.acceleration(t, y), slope)
 
         end, _ = _explicit(field, _CLASSICAL, state.t, self.dt, JointState(jnp.zeros_like(start.v), start.v, start.act))
-        return TimeState(t=state.t + self.dt, y=JointState(retract(sizes, masks, start.q, end.q), end.v, end.act))
+        return TimeState(t=state.t + self.dt, y=JointState(retract(chart, start.q, end.q), end.v, end.act))
 
 
 class MuntheKaas(diffrax.AbstractAdaptiveSolver):
@@ -93,8 +93,7 @@ class MuntheKaas(diffrax.AbstractAdaptiveSolver):
             z1, error, dense, _, result = solver.step(chart, t0, t1, z0, args, start, jnp.asarray(True))
         y1 = _leave(self.topology, y0.q, z1)
         if error is not None:
-            sizes = plan(self.topology)
-            error = JointState(rate(sizes, sizes.arrays(), y1.q, error.q), error.v, error.act)
+            error = JointState(rate(_chart_of(self.topology), y1.q, error.q), error.v, error.act)
         return y1, error, {"q0": y0.q, "inner": dense}, None, result
 
     def func(self, terms: Any, t0: Any, y0: JointState, args: Any) -> Any:
@@ -169,12 +168,14 @@ def _with_both_modes(solver: Any) -> Any:
 
 
 def _field(terms: Any, topology: Topology, q0: Array, t: Any, z: JointState, args: Any) -> JointState:
-    sizes = plan(topology)
-    masks, y = sizes.arrays(), _leave(topology, q0, z)
+    chart, y = _chart_of(topology), _leave(topology, q0, z)
     slope = terms.vf(t, y, args)
-    return JointState(chart_rate(sizes, masks, z.q, tangent(sizes, masks, y.q, slope.q)), slope.v, slope.act)
+    return JointState(chart_rate(chart, z.q, tangent(chart, y.q, slope.q)), slope.v, slope.act)
 
 
 def _leave(topology: Topology, q0: Array, z: JointState) -> JointState:
-    sizes = plan(topology)
-    return JointState(retract(sizes, sizes.arrays(), q0, z.q), z.v, z.act)
+    return JointState(retract(_chart_of(topology), q0, z.q), z.v, z.act)
+
+
+def _chart_of(topology: Topology) -> Chart:
+    return plan(topology).arrays().chart

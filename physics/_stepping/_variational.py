@@ -8,7 +8,7 @@ import optimistix as optx
 from jaxtyping import Array
 
 from ...solvers import AbstractSimulator, parameter, TimeState
-from .._mechanism import chart_rate, chart_velocity, factorized, JointState, plan
+from .._mechanism import chart_rate, chart_velocity, factorized, JointState
 from ._multibody import Multibody
 
 
@@ -61,7 +61,7 @@ class Variational(AbstractSimulator[TimeState]):
         start and the end are Jacobians $J_r(\mp u/2)$ and $J_r(\mp u)^{-1}$; their transposes are those of $-u$.
         """
         mechanism, dt = self.multibody.mechanism, self.dt
-        sizes, masks = plan(mechanism.topology), mechanism.masks
+        chart = mechanism.masks.chart
         middle = mechanism.retract(y.q, dt / 2 * w)
 
         def lagrangian(small: Array, w: Array) -> Array:
@@ -69,11 +69,11 @@ class Variational(AbstractSimulator[TimeState]):
             return mechanism.kinetic_energy(q, w) - mechanism.potential_energy(q)
 
         slope, momentum = jax.grad(lagrangian, argnums=(0, 1))(jnp.zeros_like(w), w)
-        half = lambda u: dt / 2 * chart_velocity(sizes, masks, u / 2, slope)
+        half = lambda u: dt / 2 * chart_velocity(chart, u / 2, slope)
         push = dt / 2 * self._nonconservative(t + dt / 2, JointState(middle, w, y.act))
         u = dt * w
-        first = chart_rate(sizes, masks, u, momentum - half(u)) - push
-        last = chart_rate(sizes, masks, -u, momentum + half(-u)) + push
+        first = chart_rate(chart, u, momentum - half(u)) - push
+        last = chart_rate(chart, -u, momentum + half(-u)) + push
         return first, last
 
     def _nonconservative(self, t: Array, y: JointState) -> Array:

@@ -152,7 +152,7 @@ def test_configurations_come_back():
 def test_the_length_of_a_quaternion_changes_nothing():
     made = every_joint()
     q, v, a = somewhere(made)
-    longer = q.at[made.masks.ball_q].multiply(1.7)
+    longer = q.at[made.masks.chart.ball_q].multiply(1.7)
     assert_close(inverse_dynamics(made, longer, v, a), inverse_dynamics(made, q, v, a))
 
 
@@ -245,6 +245,10 @@ REFUSED = {
     "quaternion": (build(Body("a", orientation=(0, 0, 0, 0), inertia=mass)), "orientation of body 'a'"),
     "quaternion not unit": (build(Body("a", orientation=(1, 1, 0, 0), inertia=mass)), "length 1.41421"),
     "springref": (build(Body("a", joint=Ball(passive=Passive(springref=0.0)), inertia=mass)), "springref of joint 'a'"),
+    "springref without spring": (
+        build(Body("a", joint=Hinge(passive=Passive(springref=0.0)), inertia=mass)),
+        "no spring",
+    ),
     "armature": (
         build(Body("a", joint=Ball(passive=Passive(armature=(1, 2, 3))), inertia=mass)),
         "same about all axes",

@@ -13,7 +13,7 @@ from tests.mechanisms import every_joint, somewhere
 def states(made):
     """Rest, away from it, without velocity, half turns of every ball with aligned hinges; stacked."""
     q, v, a = somewhere(made)
-    half = made.rest.at[made.masks.ball_q].set(jnp.asarray([0.0, 1, 0, 0])[None])
+    half = made.rest.at[made.masks.chart.ball_q].set(jnp.asarray([0.0, 1, 0, 0])[None])
     still = jnp.zeros_like(v)
     rows = [(q, v, a), (made.rest, still, still), (q, still, a), (half, v, a), (made.rest.at[:3].add(2.0), v, still)]
     return [jnp.stack(column) for column in zip(*rows, strict=True)]
@@ -45,7 +45,7 @@ def outcome(made, q, v, tau):
 def derivatives():
     made = every_joint()
     # not half a turn from any state: there a spring may pull either way, and its force jumps
-    relaxed = made.springref.at[made.masks.ball_q].set(jnp.asarray([0.8, 0.6, 0, 0])[None])
+    relaxed = made.springref.at[made.masks.springs.ball_q].set(jnp.asarray([0.8, 0.6, 0, 0])[None])
     made = eqx.tree_at(lambda m: m.springref, made, relaxed)
     rng = np.random.default_rng(2)
     floats, rest = eqx.partition(made, eqx.is_inexact_array)

@@ -161,7 +161,7 @@ def test_orders_of_convergence(runs, kind):
     for count in (n, 2 * n):
         last = run(kind(multibody, dt=end / count), at_start, count).state.y
         errors.append(np.linalg.norm(made.difference(last.q, exact.q)) + np.linalg.norm(last.v - exact.v))
-        lengths = np.linalg.norm(np.asarray(last.q)[np.asarray(made.masks.ball_q)], axis=1)
+        lengths = np.linalg.norm(np.asarray(last.q)[np.asarray(made.masks.chart.ball_q)], axis=1)
         np.testing.assert_allclose(lengths, 1, atol=1e-14)
     order = np.log2(errors[0] / errors[1])
     assert abs(order - STEPPERS[kind]) < 0.15, (errors, order)
