@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from ._adjoint import AbstractAdjoint, Checkpointed
 from ._checkpoint import as_checkpoint, Checkpoint
 from ._codes import code_of
+from ._diagnosis import culprit
 from ._judge import verdict_on
 from ._presets import nonstiff
 from ._results import RESULTS
@@ -81,7 +82,10 @@ def integrate(
     keep = as_checkpoint(checkpoint)
     if keep is not None:
         return finish(_resumable(vector_field, y0, times, t0, dt0, args, machinery, keep), throw)
-    return finish(_solve(vector_field, y0, times, t0, dt0, args, machinery), throw)
+    found = _solve(vector_field, y0, times, t0, dt0, args, machinery)
+    if throw and is_concrete(found.result) and found.result == RESULTS.stalled:
+        found = _diagnosed(found, vector_field, y0, times, t0, dt0, args, machinery)
+    return finish(found, throw)
 
 
 def _checked(y0: PyTree, ts: Any, t0: Any, dt0: Any, tolerances: tuple[Any, Any]) -> tuple[PyTree, Array, Any, Any]:
@@ -172,6 +176,20 @@ def _solve(
         interpolation=inner.interpolation,
         event_mask=inner.event_mask,
     )
+
+
+def _diagnosed(found, vector_field, y0, ts, t0, dt0, args, machinery):
+    """A solve that stalled, with the number of the derivative that was not finite, if that is why."""
+    if machinery.saveat is not None or not callable(vector_field) or isinstance(vector_field, diffrax.AbstractTerm):
+        return found
+    machinery = machinery._replace(saveat=diffrax.SaveAt(t1=True), callback=None)
+    end = _solve(vector_field, y0, ts, t0, dt0, args, machinery).state  # once more, for the state that it stalled in
+    span = jnp.maximum(jnp.abs(end.t), jnp.max(jnp.abs(jnp.where(jnp.isfinite(ts), ts, 0))))
+    place = culprit(lambda t, y: vector_field(t, y, args), end.t, end.y, span)
+    if place < 0:
+        return found
+    stats = found.stats | {"nonfinite_component": place}
+    return Solution(ts=found.ts, ys=found.ys, state=end, stats=stats, result=RESULTS.nonfinite_field)
 
 
 def _resumable(vector_field, y0, ts, t0, dt0, args, machinery, keep):

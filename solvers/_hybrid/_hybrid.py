@@ -9,10 +9,11 @@ import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
 from .._adjoint import AbstractAdjoint, Checkpointed
 from .._codes import as_result, code_of
+from .._diagnosis import culprit
 from .._presets import nonstiff
 from .._results import RESULTS
 from .._solution import finish, Solution, TimeState
@@ -238,27 +239,11 @@ def _diagnose(machinery: Machinery, end: Standing) -> tuple[Array, Array]:
     flow = machinery.flow(end.fixed)
     span = jnp.maximum(jnp.abs(end.t), jnp.abs(machinery.end))
 
-    def look(y):
-        slope = flow.field(end.t, y, flow.args)
-        eps = jnp.finfo(span.dtype).eps
-        bad = []
-        for reach in (0.0, 1e2, 1e4, 1e6):  # roundings ahead of where it stalled
-            ahead = jnp.asarray(reach, span.dtype) * eps * span
-            there = jax.tree.map(lambda y, f, ahead=ahead: y + f * ahead.astype(y.dtype), y, slope)
-            there = jax.tree.map(lambda a, b: jnp.where(jnp.isfinite(a), a, b), there, y)
-            bad.append(_flags(flow.field(end.t + ahead, there, flow.args)))
-        bad = jnp.stack(bad)
-        first = jnp.argmax(jnp.any(bad, axis=1))
-        return jnp.where(jnp.any(bad), jnp.argmax(bad[first]), -1)
-
+    look = lambda y: culprit(lambda t, y: flow.field(t, y, flow.args), end.t, y, span)
     stalled = end.result == code_of(RESULTS.stalled)
     component = jax.lax.cond(eqxi.unvmap_any(stalled), look, lambda y: jnp.asarray(-1), jax.lax.stop_gradient(end.y))
     component = jnp.where(stalled, component, -1)
     return jnp.where(component >= 0, code_of(RESULTS.nonfinite_field), end.result), component
-
-
-def _flags(tree: PyTree) -> Bool[Array, " n"]:
-    return jnp.concatenate([~jnp.isfinite(x).reshape(-1) for x in jax.tree.leaves(tree)])
 
 
 def _check(y0: PyTree, times: Array, t0: Any, transitions: tuple[Any, ...], method: _Method) -> None:

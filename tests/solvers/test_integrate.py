@@ -227,3 +227,15 @@ def test_bad_input_names_the_thing_and_the_cure(message):
     if message.startswith("ts must"):
         with pytest.raises(ValueError, match="at least one member"):
             pad_times([])
+
+
+def test_a_field_that_is_not_finite_is_named_with_its_time():
+    def field(t, y, args):
+        return {"a": -y["a"], "b": jnp.stack([y["a"], jnp.where(t > 0.75, jnp.nan, 1.0)])}
+
+    start = {"a": jnp.asarray(1.0), "b": jnp.zeros(2)}
+    with pytest.raises(RuntimeError, match=r"derivative of y\['b'\]\[1\] at t = 0\.7[45]"):
+        integrate(field, start, [0.0, 2.0])
+    assert integrate(field, start, [0.0, 2.0], throw=False).result == RESULTS.stalled
+    with pytest.raises(RuntimeError, match="stalled"):  # this one is finite wherever it gets
+        integrate(lambda t, y, args: y**2, jnp.asarray(1.0), [0.0, 2.0])
