@@ -15,7 +15,7 @@ def as_residual(mass, field):
     return ResidualTerm(lambda t, y, slope, args: times(slope) - field(t, y, args))
 
 
-@pytest.mark.parametrize("form", [MassTerm, ResidualTerm])
+@pytest.mark.parametrize("form", [MassTerm, pytest.param(ResidualTerm, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ALGEBRAIC)
 def test_reference_solutions(name, form):
     p = ALGEBRAIC[name]

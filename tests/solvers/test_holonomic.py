@@ -20,7 +20,9 @@ from tests.constrained import (
 )
 
 
-@pytest.mark.parametrize("solver", [diffrax.Dopri8(), Radau(3)], ids=["Dopri8", "Radau"])
+@pytest.mark.parametrize(
+    "solver", [diffrax.Dopri8(), pytest.param(Radau(3), marks=pytest.mark.slow)], ids=["Dopri8", "Radau"]
+)
 def test_car_axis(solver):
     found = integrate(CAR_AXIS, CAR_START, [0.0, CAR_END], solver=Projected(solver, CAR_AXIS), rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(jnp.concatenate(found.state.y), CAR_SOLUTION, rtol=1e-7)
@@ -45,6 +47,7 @@ def at(length, angle):
     return Motion(length * jnp.stack([jnp.sin(angle), -jnp.cos(angle)]), jnp.zeros(2))
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_in_an_angle_in_both_modes_and_under_vmap():
     ts = jnp.asarray([0.0, 1.3, 3.0])
 

@@ -11,7 +11,9 @@ from kinax.solvers import auto, integrate, nonstiff, Radau, stiff, Switching
 from tests.problems import MORE, PROBLEMS, scaled_error
 
 
-@pytest.mark.parametrize("name", ["ROBER", "VDPOL", "OREGO", "HIRES"])
+@pytest.mark.parametrize(
+    "name", ["VDPOL", *(pytest.param(n, marks=pytest.mark.slow) for n in ("ROBER", "OREGO", "HIRES"))]
+)
 def test_stiff_problems_in_about_the_steps_of_the_stiff_method(name):
     p = PROBLEMS[name]
     solve = lambda solver: integrate(
@@ -52,6 +54,7 @@ def test_it_switches_there_and_back():
         assert state.implicit == implicit
 
 
+@pytest.mark.slow
 def test_derivatives_in_both_modes():
     def end(rate):
         start = jnp.asarray([2.0, 1.0, 0.0])
