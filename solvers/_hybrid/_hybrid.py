@@ -32,7 +32,7 @@ def hybrid(
     y0: PyTree,
     ts: ArrayLike | Sequence[RealScalarLike],
     *,
-    transitions: Sequence[AbstractTransition],
+    transitions: AbstractTransition | Sequence[AbstractTransition],
     args: PyTree = None,
     solver: diffrax.AbstractSolver | None = None,
     rtol: RealScalarLike = 1e-6,
@@ -52,8 +52,8 @@ def hybrid(
 
     - `vector_field(t, y, args)`: the derivative of the float leaves of `y`, with None in place of the others.
     - `y0`: the initial state. Integers and booleans are modes and counters: only resets change them.
-    - `transitions`: `Crossing`, `Schedule`, `Doses`, `Stop`, or classes of one's own. Those scheduled for one time
-      happen in this order.
+    - `transitions`: one or several `Crossing`, `Schedule`, `Doses`, `Stop`, or classes of one's own. Those that are due
+      at one time happen in this order.
     - `max_events`: how many transitions there is room for.
     - `max_steps`: between two transitions.
     - `ts`, `args`, `solver`, `rtol`, `atol`, `t0`, `dt0`, `stepsize_controller`, `adjoint`, `throw`: as for
@@ -73,20 +73,16 @@ def hybrid(
 
     Raises ValueError for input that cannot be right, RuntimeError if the solve fails and `throw`.
     """
+    _check_field(vector_field)
+    transitions = (transitions,) if isinstance(transitions, AbstractTransition) else tuple(transitions)
     y0 = jax.tree.map(lambda x: strong(jnp.asarray(x)) if _is_number(x) else x, y0)
     dtype = _time_dtype(y0)
     times = as_times(ts, dtype)
     t0, dt0 = (None if time is None else jnp.asarray(time, dtype) for time in (t0, dt0))
-    method = _Method(
-        solver=solver,
-        controller=stepsize_controller,
-        tolerances=(jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype)),
-        adjoint=adjoint,
-        max_events=max_events,
-        max_steps=max_steps,
-    )
-    _check(y0, times, t0, tuple(transitions), method)
-    return finish(_solve(vector_field, y0, times, t0, dt0, args, tuple(transitions), method), throw)
+    tolerances = jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype)
+    method = _Method(solver, stepsize_controller, tolerances, adjoint, max_events, max_steps)
+    _check(y0, times, t0, transitions, method)
+    return finish(_solve(vector_field, y0, times, t0, dt0, args, transitions, method), throw)
 
 
 class _Method(NamedTuple):
@@ -163,6 +159,8 @@ def _machinery(vector_field, y0, times: SaveTimes, dt0, args, transitions, metho
     guards = Guards(tuple(x for x in transitions if isinstance(x, AbstractGuarded)))
     moving, fixed = eqx.partition(y0, eqx.is_inexact_array)
     derivative = eqx.filter_eval_shape(vector_field, times.t0, y0, args)
+    if any(isinstance(x, bool | int | float | complex) for x in jax.tree.leaves(derivative)):
+        raise ValueError("The vector field returned a Python number; write jnp.asarray(...) around it.")
     found = difference(derivative, jax.eval_shape(lambda: moving), "vector_field(t, y, args)")
     if found is not None:
         raise ValueError(
@@ -244,6 +242,15 @@ def _diagnose(machinery: Machinery, end: Standing) -> tuple[Array, Array]:
     component = jax.lax.cond(eqxi.unvmap_any(stalled), look, lambda y: jnp.asarray(-1), jax.lax.stop_gradient(end.y))
     component = jnp.where(stalled, component, -1)
     return jnp.where(component >= 0, code_of(RESULTS.nonfinite_field), end.result), component
+
+
+def _check_field(vector_field: Any) -> None:
+    if callable(vector_field) and not isinstance(vector_field, diffrax.AbstractTerm):
+        return
+    raise ValueError(
+        f"hybrid takes a function f(t, y, args), not {type(vector_field).__name__}. With a differential-algebraic "
+        "equation: `integrate` with `events=`, change the state, `consistent_start`, and `integrate` again."
+    )
 
 
 def _check(y0: PyTree, times: Array, t0: Any, transitions: tuple[Any, ...], method: _Method) -> None:

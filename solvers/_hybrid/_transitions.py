@@ -7,9 +7,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
 from .._types import AbstractVar, Numbers, parameter
+
+
+def _as_direction(direction: Any) -> Any:
+    """NumPy's booleans as Python's."""
+    return bool(direction) if isinstance(direction, np.bool_) else direction
 
 
 class AbstractTransition(eqx.Module):
@@ -28,6 +34,13 @@ class AbstractGuarded(AbstractTransition):
 
     guard: AbstractVar[Callable[..., Any]]
     direction: AbstractVar[bool | None]
+
+    def __check_init__(self):
+        if not (self.direction is None or isinstance(self.direction, bool)):
+            raise ValueError(
+                f"{type(self).__name__}: `direction` is True (upwards only), False (downwards only) or None (both), "
+                f"not {self.direction!r}."
+            )
 
 
 class AbstractScheduled(AbstractTransition):
@@ -52,7 +65,7 @@ class Crossing(AbstractGuarded):
 
     guard: Callable[..., Any]
     reset: Callable[..., PyTree]
-    direction: bool | None = eqx.field(default=None, static=True)
+    direction: bool | None = eqx.field(default=None, static=True, converter=_as_direction)
 
     def apply(self, k, t, y, args):
         """What `reset` makes of it."""
@@ -63,7 +76,7 @@ class Stop(AbstractGuarded):
     """Ends the run where `guard(t, y, args)` crosses zero; `direction` as for `Crossing`."""
 
     guard: Callable[..., Any]
-    direction: bool | None = eqx.field(default=None, static=True)
+    direction: bool | None = eqx.field(default=None, static=True, converter=_as_direction)
 
     def apply(self, k, t, y, args):
         """The state as it is."""
@@ -99,7 +112,13 @@ class Doses(AbstractScheduled):
         """The state with one dose more."""
         leaf = self.where(y)
         amounts = jnp.asarray(self.amounts, leaf.dtype)
-        amount = amounts[k] if jnp.ndim(amounts) > jnp.ndim(leaf) else amounts
+        each = jnp.ndim(amounts) > jnp.ndim(leaf)
+        if each and jnp.shape(amounts)[0] != jnp.shape(self.times)[0]:
+            raise ValueError(
+                f"Doses: `times` holds {jnp.shape(self.times)[0]}, `amounts` {jnp.shape(amounts)[0]}; give one amount "
+                "for each time, or leave out that axis for equal doses."
+            )
+        amount = amounts[k] if each else amounts
         if jnp.shape(amount) != jnp.shape(leaf):
             raise ValueError(
                 f"Doses: each amount must have the shape of the leaf it is added to, {jnp.shape(leaf)}, but `amounts` "

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import Crossing, Doses, hybrid, parameter, RESULTS, Schedule, stiff, Stop
+from kinax.solvers import Crossing, Doses, hybrid, MassTerm, parameter, RESULTS, Schedule, stiff, Stop
 
 EXACT: dict[str, Any] = dict(rtol=1e-13, atol=1e-13, solver=diffrax.Dopri8())
 TINY: dict[str, Any] = dict(rtol=1e-10, atol=1e-10)
@@ -271,6 +271,13 @@ def test_stiff_between_events():
     np.testing.assert_allclose(found.events.ts[:5], switching_times(p), rtol=1e-9)
 
 
+class Term(MassTerm):
+    """One that passes for a function, as annotations are checked here."""
+
+    def __call__(self, t, y, args):
+        return -y
+
+
 def test_bad_input_is_refused():
     good = dict(transitions=[bounce(1.0)], args=jnp.asarray(1.0))
     y0: Any = {"z": 1.0, "v": 0.0}
@@ -287,8 +294,21 @@ def test_bad_input_is_refused():
         ("must not decrease", dict(transitions=[Schedule([2.0, 1.0], lambda t, y, args: y)])),
         ("each amount must have the shape", dict(transitions=[Doses([1.0], jnp.ones((1, 3)), lambda y: y["z"])])),
         ("max_events must be", dict(max_events=0)),
+        ("`times` holds 3, `amounts` 2", dict(transitions=Doses([0.1, 0.2, 0.3], jnp.ones(2), lambda y: y["z"]))),
     ]
     for message, change in cases:
         given: dict[str, Any] = {"y0": y0, **good, **change}
         with pytest.raises(ValueError, match=message):
             hybrid(fall, given.pop("y0"), [0.0, 1.0], **given)
+    fields: list[tuple[str, Any]] = [
+        ("not Term. With a differential-algebraic", Term(lambda t, y, args: -y, mass=jnp.asarray(1.0))),
+        (r"write jnp\.asarray", lambda t, y, args: -1.0),
+    ]
+    for message, field in fields:
+        with pytest.raises(ValueError, match=message):
+            hybrid(field, 1.0, [0.0, 1.0], transitions=[])
+    wrong: list[Any] = [-1, "down", 1.0]
+    for direction in wrong:
+        with pytest.raises(ValueError, match="`direction` is True"):
+            Stop(height, direction=direction)
+    assert Stop(height, direction=np.bool_(False)).direction is False
