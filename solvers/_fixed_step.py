@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import PyTree
 
-from ._presets import nonstiff
+from ._presets import nonstiff, StepwiseChord
 from ._simulator import AbstractSimulator
 from ._solution import TimeState
 from ._types import parameter
@@ -76,6 +76,8 @@ def _ready(solver: Any, y: PyTree) -> Any:
     if isinstance(solver, diffrax.AbstractImplicitSolver) and not eqx.is_array_like(solver.root_finder.rtol):
         eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(y))
         tolerances = (1e3 * eps, 1e3 * eps, optx.max_norm)
+        if type(solver.root_finder) is diffrax.VeryChord:  # the default, which takes stagnation for divergence
+            return eqx.tree_at(lambda s: s.root_finder, solver, StepwiseChord(*tolerances))
         finder = lambda s: (s.root_finder.rtol, s.root_finder.atol, s.root_finder.norm)
         solver = eqx.tree_at(finder, solver, tolerances)
     return solver

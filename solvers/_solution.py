@@ -11,13 +11,13 @@ from jaxtyping import Array, Bool, PyTree
 
 from ._results import RESULTS
 from ._tree import is_concrete, is_float, is_number, leaf_name
-from ._types import RealScalarLike, Scalar, State
+from ._types import as_parameter, RealScalarLike, Scalar, State
 
 
 class TimeState(eqx.Module):
     """A time and the state of a differential equation at it."""
 
-    t: Scalar
+    t: Scalar = eqx.field(converter=as_parameter)
     y: PyTree
 
 
@@ -122,13 +122,21 @@ def _readable(solution: Solution) -> str:
 
 
 def _culprit(solution: Solution) -> list[str]:
-    """The component of the derivative that is not finite, if `stats` has its place among all float numbers."""
-    place = solution.stats.get("nonfinite_component", -1)
-    if not is_concrete((place, solution.state)) or place < 0:
+    """The component to blame, if `stats` has its place among all float numbers."""
+    stats, y = solution.stats, solution.state
+    if not is_concrete((stats, y)):
         return []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(solution.state.y):
-        if is_float(leaf) and place < leaf.size:
-            index = "".join(f"[{int(i)}]" for i in np.unravel_index(int(place), leaf.shape))
-            return [f"not finite: the derivative of {leaf_name(path, 'y')}{index} at t = {solution.state.t}"]
-        place = place - (leaf.size if is_float(leaf) else 0)
+    if stats.get("nonfinite_component", -1) >= 0:
+        return [f"not finite: the derivative of {_named(y.y, stats['nonfinite_component'])} at t = {y.t}"]
+    if stats.get("start_off_by", 0) > 1:
+        return [f"farthest off: {_named(y.y, stats['start_component'])}"]
     return []
+
+
+def _named(tree: PyTree, place: Any) -> str:
+    """The name of the number that is in this place of all float numbers."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if is_float(leaf) and place < leaf.size:
+            return leaf_name(path, "y") + "".join(f"[{int(i)}]" for i in np.unravel_index(int(place), leaf.shape))
+        place = place - (leaf.size if is_float(leaf) else 0)
+    return "y"

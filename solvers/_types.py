@@ -22,7 +22,8 @@ RealScalarLike = float | int | Array | np.ndarray
 
 def strong(x: Any) -> Any:
     """The array with a definite dtype: a weak type changes in a loop's carry, and compiles every function once more."""
-    return jnp.asarray(x, x.dtype) if isinstance(x, jax.Array) and x.weak_type else x
+    weak = isinstance(x, jax.Array) and getattr(x, "weak_type", False)  # PRNG keys do not have it
+    return jnp.asarray(x, x.dtype) if weak else x
 
 
 def inexact_asarray(x: Any) -> Any:
@@ -38,6 +39,11 @@ def inexact_asarray(x: Any) -> Any:
     return x
 
 
+def as_parameter(x: Any) -> Any:
+    """What `parameter` makes of the value of a field."""
+    return strong(inexact_asarray(x))
+
+
 def parameter(*, default: Any = dataclasses.MISSING) -> Any:
     """A module field that can be differentiated and fitted: numbers given to it become float arrays.
 
@@ -46,4 +52,4 @@ def parameter(*, default: Any = dataclasses.MISSING) -> Any:
         class Spring(eqx.Module):
             stiffness: Scalar = parameter()
     """
-    return eqx.field(converter=lambda x: strong(inexact_asarray(x)), default=default)
+    return eqx.field(converter=as_parameter, default=default)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import numpy as np
 import optimistix as optx
 from jax.flatten_util import ravel_pytree
@@ -16,7 +15,9 @@ from numpy.polynomial import legendre
 
 from .._simulator import AbstractSimulator
 from .._solution import TimeState
+from .._tree import all_finite, difference, leaf_name, refuse_other_than_floats
 from .._types import parameter
+from ._guarded import frozen, guarded, solution
 from ._pair import later
 from ._stages import StageNewton
 
@@ -50,7 +51,7 @@ class GaussLegendre(AbstractSimulator[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
-        return _collocated(self, self.stages, state)
+        return _stepped(self, self.stages, state)
 
 
 class ImplicitMidpoint(AbstractSimulator[TimeState]):
@@ -73,7 +74,7 @@ class ImplicitMidpoint(AbstractSimulator[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
-        return _collocated(self, 1, state)
+        return _stepped(self, 1, state)
 
 
 class _Tableau(NamedTuple):
@@ -97,49 +98,56 @@ def _gauss(stages: int) -> _Tableau:
     return _Tableau(c=(1 + x) / 2, b=weights / 2, a=w @ middle @ w.T * weights[None, :] / 2)
 
 
+def _stepped(simulator: Any, stages: int, state: TimeState) -> TimeState:
+    _check(simulator, state)
+    return guarded(lambda state: _collocated(simulator, stages, state), state)
+
+
 def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
     y0, unflat = ravel_pytree(state.y)
-    if not jnp.issubdtype(y0.dtype, jnp.floating):
-        raise ValueError(
-            f"{type(simulator).__name__} needs a state of real numbers, not {y0.dtype}: split it into real and "
-            "imaginary part."
-        )
     tableau = _gauss(stages)
     c, b, a = (jnp.asarray(x, y0.dtype) for x in tableau)
     h = simulator.dt.astype(y0.dtype)
     times = state.t + jnp.asarray(tableau.c, state.t.dtype) * simulator.dt.astype(state.t.dtype)
-    field = lambda simulator, t, y: ravel_pytree(simulator.vector_field(t, unflat(y), None))[0]
-
-    def slopes(z, given):
-        simulator, times, y0, _ = given
-        return jax.vmap(lambda t, z: field(simulator, t, y0 + z))(times, z)
-
-    def residual(z, given):
-        return z - given[-1] * _exact(a, slopes(z, given))
-
-    frozen = _constant((simulator, later(state.t, simulator.dt / 2), state.t, y0, h))
-    guess, options = _constant(_prepared(field, frozen, c, a, unflat))
-    given = (simulator, times, y0, h)
+    field = lambda t, y: ravel_pytree(simulator.vector_field(t, unflat(y), None))[0]
+    slopes = lambda z: jax.vmap(lambda t, z: field(t, y0 + z))(times, z)
+    residual = lambda z: z - h * _exact(a, slopes(z))
+    prepared = lambda start: _prepared(field, (later(state.t, simulator.dt / 2), state.t, start, h), c, a, unflat)
+    guess, options = frozen(prepared, y0)(jax.lax.stop_gradient(y0))
+    fixed = frozen(residual, guess)
     found = optx.root_find(
-        residual,
+        lambda z, _: fixed(z),
         simulator.root_finder,
         guess,
-        given,
         options=options,
         max_steps=simulator.max_steps,
-        adjoint=optx.ImplicitAdjoint(linear_solver=lx.AutoLinearSolver(well_posed=True)),
         throw=False,
     )
-    y1 = y0 + h * _exact(b, slopes(found.value, given))  # h f damps what is left of the error of the stages
-    y1 = jnp.where(found.result == optx.RESULTS.successful, y1, jnp.nan)
-    return TimeState(t=later(state.t, simulator.dt), y=unflat(y1))
+    good = (found.result == optx.RESULTS.successful) & all_finite((found.value, y0))
+    y1 = y0 + h * _exact(b, slopes(solution(residual, found.value, good)))  # h f damps what is left of an error
+    return TimeState(t=later(state.t, simulator.dt), y=unflat(jnp.where(good, y1, jnp.nan)))
+
+
+def _check(simulator: Any, state: TimeState) -> None:
+    name = type(simulator).__name__
+    refuse_other_than_floats(state.y, "state.y")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.y):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(
+                f"{name} needs a state of real numbers, but {leaf_name(path, 'state.y')} is {leaf.dtype}: split it "
+                "into real and imaginary part."
+            )
+    rates = jax.eval_shape(lambda: simulator.vector_field(state.t, state.y, None))
+    found = difference(rates, jax.eval_shape(lambda: state.y), "vector_field(t, y, None)")
+    if found is not None:
+        raise ValueError(f"A vector field must return what y looks like, but {found}.")
 
 
 def _prepared(field: Callable[..., Any], start: Any, c: Any, a: Any, unflat: Any) -> tuple[Any, dict[str, Any]]:
     """A guess of the stages, and what the iteration needs of the Jacobian in the middle of the step."""
-    simulator, middle, t0, y0, h = start
-    slope = field(simulator, t0, y0)
-    jacobian = jax.jacfwd(lambda y: field(simulator, middle, y))(y0 + h / 2 * slope)
+    middle, t0, y0, h = start
+    slope = field(t0, y0)
+    jacobian = jax.jacfwd(lambda y: field(middle, y))(y0 + h / 2 * slope)
     guess = (c * h)[:, None] * slope[None]
     # corrections in units of what they correct: positions and velocities differ by many orders in some units
     sizes = jnp.abs(y0) + jnp.abs(h * slope)
@@ -153,7 +161,3 @@ def _prepared(field: Callable[..., Any], start: Any, c: Any, a: Any, unflat: Any
 def _exact(a: Any, b: Any) -> Any:
     """a @ b in full precision: GPUs would round float32 operands to ten bits."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
-def _constant(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from .._tree import is_concrete, is_float
-from .._types import Numbers, parameter, Scalar
+from .._types import as_parameter, Numbers, parameter, Scalar
 from ._pair import later, moved
 from ._part import AbstractCarrying
 
@@ -18,7 +18,7 @@ from ._part import AbstractCarrying
 class LangevinState(eqx.Module):
     """A time, where things are, how much they move, and the key of the noise that is to come."""
 
-    t: Scalar
+    t: Scalar = eqx.field(converter=as_parameter)
     position: Array
     momentum: Array
     key: PRNGKeyArray

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import PyTree
 
-from .._tree import difference, refuse_other_than_floats
+from .._tree import difference, is_float, refuse_other_than_floats
 
 
 def check_separable(simulator: Any, field: Callable[..., PyTree], t: Any, y: Any) -> None:
@@ -51,4 +51,6 @@ def moved(x: PyTree, dt: Any, rate: PyTree) -> PyTree:
 
 def later(t: Any, dt: Any) -> Any:
     """t + dt, in the dtype of t."""
+    if not is_float(t):  # an integer clock would stand still
+        raise ValueError(f"The time of a state must be a float array, not {t!r}.")
     return t + jnp.asarray(dt).astype(t.dtype)

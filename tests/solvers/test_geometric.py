@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -167,6 +168,22 @@ def test_one_that_fails_does_not_disturb_the_others():
     np.testing.assert_allclose(slope, 2 / root - 1, rtol=1e-13)
 
 
+def test_derivatives_of_the_others_after_a_failure():
+    """From 1 the midpoint rule goes astray in the tenth step, from 10 the Jacobian of the first one is zero."""
+    run = lambda y: rollout(ImplicitMidpoint(blow_up, 0.1), TimeState(t=jnp.zeros(()), y=y), 15, throw=False).state.y
+    blow_up = lambda t, y, args: y**2
+
+    def closed(y):  # of y1 = y + (y + y1)^2 / 40
+        step = lambda y, _: (20 * (1 - jnp.sqrt(1 - y / 5)) - y, None)
+        return jax.lax.scan(step, y, None, 15)[0]
+
+    x = jnp.asarray([0.1, 1.0, 10.0, 0.2])
+    for mode in (jax.grad, jax.jacfwd):
+        slope = jax.jit(jax.vmap(mode(run)))(x)
+        np.testing.assert_allclose(slope[::3], jax.vmap(jax.grad(closed))(x[::3]), rtol=1e-12)
+    assert np.isnan(jax.jit(jax.vmap(run))(x)[1:3]).all()
+
+
 def test_repeated_steps_are_steps_with_fewer_forces():
     calls = []
     force = lambda t, q: -jnp.sin(q) * jnp.cos(t)
@@ -201,6 +218,29 @@ def test_repeated_steps_are_steps_with_fewer_forces():
         calls.clear()
         jax.block_until_ready(rollout(simulator, cold, 1 if n < 10 else 5).state)
         assert len(calls) == n
+
+
+def test_fixed_steps_of_an_implicit_solver_with_its_own_defaults():
+    field = lambda t, y, args: (y[1], jnp.cos(t) - jnp.sin(y[0]) - 50 * y[1])
+    start = TimeState(t=jnp.zeros(()), y=(jnp.ones(2), jnp.zeros(2)))
+    exact = rollout(GaussLegendre(field, 0.05, 5), start, 20, save_every=20).state.y
+    errors = []
+    for n in (40, 80):
+        end = rollout(FixedStep(field, 1 / n, diffrax.Kvaerno3()), start, n, save_every=n).state.y
+        errors.append(np.abs(end[0] - exact[0]).max())
+    assert 1e-12 < errors[1] < 1e-6 and errors[0] / errors[1] > 3, errors
+
+
+def test_a_clock_of_whole_numbers_goes_on():
+    field = lambda t, y, args: (y[1], -y[0])
+    for t in (0, 0.0, np.int32(0), jnp.asarray(0)):
+        for simulator in (VelocityVerlet(field, 0.1), FixedStep(field, 0.1)):
+            start = TimeState(t=t, y=(jnp.ones(1), jnp.zeros(1)))
+            np.testing.assert_allclose(simulator(start).t, 0.1)
+    np.testing.assert_allclose(rollout(simulator, start, 10).state.t, 1.0)
+    stands = eqx.tree_at(lambda s: s.t, start, jnp.asarray(0))
+    with pytest.raises(ValueError, match="time of a state must be a float array"):
+        PositionVerlet(field, 0.1)(stands)
 
 
 def test_strang_of_any_two():
@@ -308,6 +348,12 @@ BAD = {
     "must be a float array": lambda: VelocityVerlet(free, 0.1)(TimeState(t=pair.t, y=(jnp.ones(2, int), jnp.ones(2)))),
     "whole number of steps, 1 or more": lambda: Repeated(PositionVerlet(free, 0.1), 0),
     "whole number of at least 1": lambda: GaussLegendre(free, 0.1, 0),
+    "must be a float array, not Array\\(\\[1\\]": lambda: ImplicitMidpoint(free, 0.1)(
+        TimeState(t=pair.t, y=(jnp.ones(2), jnp.ones(1, int)))
+    ),
+    "what y looks like, but its structure": lambda: GaussLegendre(lambda t, y, args: {"v": y["q"], "q": y["p"]}, 0.1)(
+        TimeState(t=pair.t, y={"p": jnp.ones(2), "q": jnp.ones(2)})
+    ),
     "state of real numbers": lambda: ImplicitMidpoint(lambda t, y, args: 1j * y, 0.1)(
         TimeState(t=pair.t, y=jnp.ones(2, complex))
     ),

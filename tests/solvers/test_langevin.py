@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from kinax.solvers import BAOAB, LangevinState, OBABO, rollout, TimeState, VelocityVerlet
+from kinax.solvers import BAOAB, LangevinState, OBABO, Repeated, rollout, TimeState, VelocityVerlet
 from tests.helpers import astype
 
 MASS, STIFFNESS, FRICTION, KT = 1.3, 2.0, 0.7, 0.4
@@ -135,6 +135,12 @@ def test_without_friction_it_is_velocity_verlet(kind):
     (found, expected) = (jax.jacrev(f)(given) for f in (in_bath, alone))  # of the noise: 0, not 0 / 0
     for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+
+
+def test_called_directly_with_a_typed_key_and_an_integer_time():
+    start = LangevinState(t=0, position=jnp.ones(2), momentum=jnp.ones(2), key=jax.random.key(0))
+    end = Repeated(BAOAB(spring, dt=0.1, mass=MASS, friction=FRICTION, kT=KT), 3)(start)
+    np.testing.assert_allclose(end.t, 0.3, rtol=1e-14)
 
 
 def test_masses_of_atoms_and_bad_input():
