@@ -7,13 +7,14 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
-import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from ._impulses import exact, impulses, Scales
 from ._judge import AbstractJudge, Verdict
+from ._radau import constant
 from ._results import RESULTS
+from ._tree import difference
 
 
 class Holonomic(eqx.Module):
@@ -63,29 +64,21 @@ class Holonomic(eqx.Module):
         """
         q, unflat = ravel_pytree(y[0])
         v, _ = ravel_pytree(y[1])
-        system = (self, jnp.asarray(t, q.dtype), args)
-        way = _ways(*jax.lax.stop_gradient((self.mass(y[0], args), self._jacobian(t, q, unflat, args))))
-
-        def residual(x: Array, given: Any) -> Array:
-            (system, t, args), q, way = given
-            return jnp.ravel(system.constraint(t, unflat(q + way @ x), args))
-
-        eps = float(jnp.finfo(q.dtype).eps)
-        found = optx.root_find(
-            residual,
-            optx.Newton(rtol=1e2 * eps, atol=1e2 * eps, linear_solver=lx.AutoLinearSolver(well_posed=True)),
-            jnp.zeros(way.shape[1], q.dtype),
-            (system, q, way),
-            max_steps=20,
-            throw=False,
-        )
-        q = q + way @ jnp.where(found.result == optx.RESULTS.successful, found.value, jnp.nan)
+        way = _ways(*constant((self.mass(y[0], args), self._jacobian(t, q, unflat, args))))
+        t, most = jnp.asarray(t, q.dtype), jnp.max(jnp.abs(q), initial=0)
+        residual = lambda x: jnp.ravel(self.constraint(t, unflat(q + exact(way, x)), args))
+        start = jnp.zeros(way.shape[1], q.dtype)
+        first = constant(exact(way, jnp.linalg.solve(jax.jacfwd(residual)(start), residual(start))))
+        size = most + jnp.max(jnp.abs(jnp.where(jnp.isfinite(first), first, 0)), initial=0)
+        reach = jnp.max(jnp.abs(way), axis=0, initial=0)
+        q = q + exact(way, impulses(residual, start, Scales(reach, size, size)))
         matrix = self._jacobian(t, q, unflat, args)
         way = _ways(self.mass(unflat(q), args), matrix)
         _, rate, _ = self._rates(t, _like(y, unflat(q), unflat(v)), args)
-        return _like(y, unflat(q), unflat(v - way @ jnp.linalg.solve(matrix @ way, rate)))
+        return _like(y, unflat(q), unflat(v - exact(way, jnp.linalg.solve(exact(matrix, way), rate))))
 
     def _solved(self, t: Any, y: PyTree, args: PyTree) -> tuple[Array, Array]:
+        self._check(t, y, args)
         q, unflat = ravel_pytree(y[0])
         force, _ = ravel_pytree(self.force(t, y[0], y[1], args))
         _, _, rest = self._rates(t, y, args)
@@ -94,6 +87,17 @@ class Holonomic(eqx.Module):
         whole = jnp.block([[self.mass(y[0], args), matrix.T], [matrix, jnp.zeros((m, m), q.dtype)]])
         found = jnp.linalg.solve(whole, jnp.concatenate([force, -rest]))
         return found[:n], found[n:]
+
+    def _check(self, t: Any, y: PyTree, args: PyTree) -> None:
+        if not isinstance(y, tuple) or len(y) != 2 or jax.tree.structure(y[0]) != jax.tree.structure(y[1]):
+            raise ValueError(f"Holonomic: a state is a pair (q, v) of one structure, such as Motion(q, v), not {y!r}.")
+        found = difference(eqx.filter_eval_shape(self.force, t, *y, args), jax.eval_shape(lambda: y[0]), "force(...)")
+        if found is not None:
+            raise ValueError(f"Holonomic: force must return what q looks like, but {found}.")
+        n = ravel_pytree(y[0])[0].shape[0]
+        shape = eqx.filter_eval_shape(self.mass, y[0], args).shape
+        if shape != (n, n):
+            raise ValueError(f"Holonomic: mass must return a matrix of shape ({n}, {n}), not {shape}.")
 
     def _jacobian(self, t: Any, q: Array, unflat: Callable[[Array], PyTree], args: PyTree) -> Array:
         return jax.jacrev(lambda q: jnp.ravel(self.constraint(t, unflat(q), args)))(q)
@@ -162,7 +166,15 @@ class Projected(diffrax.AbstractAdaptiveSolver, diffrax.AbstractWrappedSolver, A
     def step(self, terms: Any, t0: Any, t1: Any, y0: PyTree, args: PyTree, solver_state: Any, made_jump: Any) -> Any:
         """One step of the solver, and back to the manifold."""
         y1, error, dense, state, result = self.solver.step(terms, t0, t1, y0, args, solver_state, made_jump)
-        return self.system.project(t1, y1, args), error, dense | {"args": args}, state, result
+        if error is not None:
+            # without a way back the step is rejected, and made from its start: even so its derivative must be finite
+            back = constant(_flat(self.system.project(t1, y1, args)))
+            found = jnp.all(jnp.isfinite(back))
+            choose = lambda a, b: jax.tree.map(lambda a, b: jnp.where(found, a, b), a, b)
+            t1, y1 = jnp.where(found, t1, t0), choose(y1, y0)
+            error = choose(error, jax.tree.map(lambda e: jnp.full_like(e, jnp.inf), error))
+        y1 = self.system.project(t1, y1, args)
+        return y1, error, dense | {"args": _Args.of(args)}, state, result
 
     def func(self, terms: Any, t0: Any, y0: PyTree, args: PyTree) -> Any:
         """That of the solver."""
@@ -179,17 +191,36 @@ class Projected(diffrax.AbstractAdaptiveSolver, diffrax.AbstractWrappedSolver, A
         return Verdict(result, {"start_off_by": jnp.max(off, initial=0), "start_component": jnp.argmax(off)})
 
 
+class _Args(eqx.Module):
+    """`args` as diffrax can store them: arrays, and what is not one beside them."""
+
+    arrays: PyTree
+    rest: PyTree = eqx.field(static=True)
+
+    @staticmethod
+    def of(args: PyTree) -> "_Args":
+        return _Args(*eqx.partition(args, eqx.is_array))
+
+    @property
+    def whole(self) -> PyTree:
+        return eqx.combine(self.arrays, self.rest)
+
+
 class _Interpolation(diffrax.AbstractLocalInterpolation):
     t0: Any
     t1: Any
     inner: diffrax.AbstractLocalInterpolation
     system: Holonomic
-    args: PyTree
+    args: "_Args"
 
     def evaluate(self, t0: Any, t1: Any = None, left: bool = True) -> PyTree:
         if t1 is not None:
             return jax.tree.map(jnp.subtract, self.evaluate(t1), self.evaluate(t0))
-        return self.system.project(t0, self.inner.evaluate(t0, None, left), self.args)
+        return self.system.project(t0, self.inner.evaluate(t0, None, left), self.args.whole)
+
+
+def _flat(tree: PyTree) -> Array:
+    return ravel_pytree(tree)[0]
 
 
 def _ways(mass: Array, jacobian: Array) -> Array:

@@ -13,7 +13,6 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
 from ._checkpoint import as_checkpoint, Checkpoint
-from ._codes import code_of
 from ._diagnosis import culprit
 from ._judge import verdict_on
 from ._presets import nonstiff
@@ -66,8 +65,8 @@ def integrate(
       order of both, slower), or one of diffrax's.
     - `events`: a `diffrax.Event`; it ends the solve, `solution.state.t` is when, later `ys` are infinite.
     - `saveat`: a `diffrax.SaveAt` instead of saving at `ts`, e.g. `SaveAt(dense=True)` for `solution.evaluate(t)`.
-    - `callback`: a function (t, y) that is called on the host with NumPy arrays after each accepted step, also under
-      `jit` and `vmap`; it sees the numbers and does not change them.
+    - `callback`: a function (t, y), called on the host with arrays after each accepted step, also under `jit` and
+      `vmap` and for the step in which an event ends the solve. It changes no number; forward mode needs `Forward()`.
     - `checkpoint`: a file, or a `Checkpoint`, in which a solve of hours is saved now and then; the same call goes on
       from there, to the same bits. For known values, without `adjoint`, `events` and `saveat`.
     - `throw`: raise if the solve fails; otherwise look at `solution.result`.
@@ -211,7 +210,7 @@ def _resumable(vector_field, y0, ts, t0, dt0, args, machinery, keep):
     guarded: Any = StallGuard(controller)  # pyright: ignore[reportCallIssue]
     terms = terms_of(vector_field, times.t0, y0, args)
     begin = verdict_on(solver, terms, times.t0, y0, args, machinery.tolerances)
-    plan = Plan(terms, solver, guarded, args, times, _positive(machinery.max_steps), code_of(begin.result))
+    plan = Plan(terms, solver, guarded, args, times, jnp.asarray(_positive(machinery.max_steps)), begin)
     return solve_in_segments(plan, y0, dt0, keep)
 
 

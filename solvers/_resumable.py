@@ -12,6 +12,7 @@ from jaxtyping import Array, PyTree
 
 from ._checkpoint import Checkpoint, in_segments, Keeper
 from ._codes import as_result, code_of
+from ._judge import Verdict
 from ._problem import digest, formula_digest
 from ._results import RESULTS
 from ._solution import Solution, TimeState
@@ -19,15 +20,15 @@ from ._times import SaveTimes
 
 
 class Plan(NamedTuple):
-    """A solve: what, how, and when to save. `code` is the verdict on the start."""
+    """A solve: what, how, and when to save; the verdict on the start."""
 
     terms: PyTree
     solver: diffrax.AbstractSolver
     controller: diffrax.AbstractAdaptiveStepSizeController
     args: PyTree
     times: SaveTimes
-    max_steps: int
-    code: Array
+    max_steps: Array
+    begin: Verdict
 
 
 class _Walk(NamedTuple):
@@ -54,6 +55,8 @@ def solve_in_segments(plan: Plan, y0: PyTree, dt0: Any, checkpoint: Checkpoint) 
     stored = keeper.restore()
     if stored is not None:
         walk = jax.tree.unflatten(jax.tree.structure(walk), stored)
+        if walk.code == code_of(RESULTS.max_steps_reached) and walk.steps < plan.max_steps:
+            walk = walk._replace(code=np.zeros_like(walk.code))  # there are more now
 
     def move(walk: _Walk, amount: int) -> tuple[_Walk, int]:
         moved = _moved(plan, jax.tree.map(jnp.asarray, walk), jnp.asarray(amount, jnp.int32))
@@ -110,7 +113,7 @@ def _first(plan: Plan, y0: PyTree, dt0: Any) -> _Walk:
         ys=jax.tree.map(lambda y: jnp.full((len(times.ts), *y.shape), jnp.inf, y.dtype), y0),
         steps=none,
         accepted=none,
-        code=plan.code,
+        code=code_of(plan.begin.result),
     )
     return _saved(plan, walk, lambda t: y0)
 
@@ -187,6 +190,6 @@ def _solution(plan: Plan, walk: _Walk) -> Solution[TimeState]:
         ts=plan.times.restore(plan.times.ts),
         ys=walk.ys,
         state=TimeState(t=walk.t, y=walk.y),
-        stats=stats,
+        stats=stats | plan.begin.facts,
         result=as_result(walk.code),
     )

@@ -11,9 +11,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
-from ._radau import Collocation, Radau
+from ._radau import AbstractImplicitTerm, Collocation, Radau, unwrapped
 
-_STABLE = 3.0  # steps limited by stability stay above it: Tsit5's region ends at 3.5 on the negative axis
+_STABLE = 2.5  # steps limited by stability stay above it, at tight tolerances only just: the region ends at 3.5
 _PATIENCE = 15  # steps that speak for a switch, less those against it
 _POINTS = np.arange(1, 5) / 4
 _POWERS = np.linalg.inv(_POINTS[:, None] ** np.arange(1, 5))  # from values there to coefficients, degree 4
@@ -81,6 +81,10 @@ class Switching(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver):
 
     def init(self, terms, t0, t1, y0, args):
         """Explicit at first."""
+        if isinstance(unwrapped(terms)[0], AbstractImplicitTerm):
+            raise ValueError(
+                "auto() makes explicit steps, which an implicit equation does not have: pass solver=stiff()."
+            )
         flat, _ = ravel_pytree(y0)
         wave = jnp.cos(jnp.arange(1, flat.shape[0] + 1, dtype=flat.dtype) ** 2)  # no eigenvector of anything
         none = jnp.asarray(0, np.int32)

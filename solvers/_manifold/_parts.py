@@ -103,4 +103,5 @@ def explicit(field: Callable[..., PyTree], tableau: Any, origin: TimeState, dt: 
 
 def combined(y: PyTree, weights: Any, slopes: PyTree) -> PyTree:
     """y + sum_i weights_i slopes_i."""
-    return jax.tree.map(lambda x, k: x + jnp.tensordot(jnp.asarray(weights, k.dtype), k, 1), y, slopes)
+    exact = jax.lax.Precision.HIGHEST  # GPUs would round float32 operands to ten bits
+    return jax.tree.map(lambda x, k: x + jnp.tensordot(jnp.asarray(weights, k.dtype), k, 1, precision=exact), y, slopes)

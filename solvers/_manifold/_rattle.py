@@ -9,12 +9,13 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._geometric._guarded import frozen, guarded, solution
 from .._geometric._pair import check_separable, joined, later
+from .._impulses import exact, impulses, Scales
 from .._simulator import AbstractCautious
 from .._solution import TimeState
-from .._tree import is_concrete
-from .._types import inexact_asarray, parameter, strong
-from ._newton import exact, impulses, Scales
+from .._tree import all_finite, is_concrete, is_float
+from .._types import as_parameter, parameter
 
 _OFF = 1e-6  # a state further off its constraints, relative to sizes and speeds, is an error
 
@@ -36,7 +37,8 @@ class RATTLE(AbstractCautious[TimeState]):
     - `constraint`: a function `g(q)`, an array () or (m,). Its rows must be independent.
     - `dt`: the step, a time.
     - `mass`: what a force is divided by in the rate of the second part: 1 (default) for momenta, the masses for
-      velocities, a number or a PyTree like q, or like its upper part.
+      velocities, a number or a PyTree like q, or like its upper part; masses of particles are (n, 1)
+      beside positions (n, dim).
 
     A state that is off its constraints is refused, or gives NaN if its value is not known; `project` moves it there.
     The positions are those of SHAKE, which differs in the velocities alone.
@@ -50,7 +52,7 @@ class RATTLE(AbstractCautious[TimeState]):
     vector_field: Callable[..., PyTree]
     constraint: Callable[[PyTree], Array]
     dt: Any = parameter()
-    mass: PyTree = eqx.field(converter=lambda tree: jax.tree.map(_as_parameter, tree), default=1.0)
+    mass: PyTree = eqx.field(converter=lambda tree: jax.tree.map(as_parameter, tree), default=1.0)
 
     def __check_init__(self) -> None:
         masses = jax.tree.leaves(self.mass)
@@ -59,17 +61,20 @@ class RATTLE(AbstractCautious[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
+        if is_concrete((self, state)):
+            self.check(state)
+        return guarded(self._step, state)
+
+    def _step(self, state: TimeState) -> TimeState:
         flat, middle, end = _Flat(self, state), later(state.t, self.dt / 2), later(state.t, self.dt)
         here = flat.constraints(state.t, flat.q, flat.z)
         h = self.dt.astype(flat.q.dtype)
         q, z = flat.q, flat.z + h / 2 * flat.force(state.t, flat.q)
         arrive = lambda x: q + h * flat.rate(middle, z - flat.divided(exact(x, here.jacobian)))
-        fine = _fine(here, flat, h)
-        _refuse(here, fine)
-        start = jnp.where(fine, jnp.zeros_like(here.residual), jnp.nan)
+        start = jnp.where(_fine(here, flat, h), jnp.zeros_like(here.residual), jnp.nan)
         motion = _most(arrive(start) - q)
         scales = Scales(reach=jnp.abs(h) * here.reach, size=_most(q) + motion, motion=motion)
-        x = impulses(lambda x: flat.residual(arrive(x)), start, scales)
+        x = _impulses(lambda x: flat.residual(arrive(x)), start, scales)
         q1 = arrive(x)
         z = z - flat.divided(exact(x, here.jacobian)) + h / 2 * flat.force(end, q1)
         return TimeState(t=end, y=flat.tree(q1, flat.tangent(end, q1, z)))
@@ -79,11 +84,14 @@ class RATTLE(AbstractCautious[TimeState]):
 
         Then the second part, so that $J \dot q = 0$. Differentiable; NaN if there is none near.
         """
+        return guarded(self._placed, state)
+
+    def _placed(self, state: TimeState) -> TimeState:
         flat = _Flat(self, state)
         here = flat.constraints(state.t, flat.q, flat.z)
         arrive = lambda x: flat.q + exact(x, here.response)
         scales = Scales(here.reach, _most(flat.q), jnp.zeros_like(_most(flat.q)))
-        q = arrive(impulses(lambda x: flat.residual(arrive(x)), jnp.zeros_like(here.residual), scales))
+        q = arrive(_impulses(lambda x: flat.residual(arrive(x)), jnp.zeros_like(here.residual), scales))
         return TimeState(t=state.t, y=flat.tree(q, flat.tangent(state.t, q, flat.z)))
 
     def multipliers(self, state: TimeState) -> Array:
@@ -138,7 +146,10 @@ class _Flat:
         return force / self._mass
 
     def residual(self, q: Array) -> Array:
-        return jnp.ravel(self._simulator.constraint(self._unflat(q)))
+        value = self._simulator.constraint(self._unflat(q))
+        if not is_float(value):
+            raise ValueError(f"RATTLE.constraint must return one float array, () or (m,), not {value!r}: stack them.")
+        return jnp.ravel(value)
 
     def rate(self, t: Array, z: Array) -> Array:
         return self._field(t, self.q, z)[0]
@@ -164,12 +175,15 @@ class _Flat:
         leave = lambda x: z - self.divided(exact(x, here.jacobian))
         reach = jnp.max(jnp.abs(here.jacobian / self._mass[None]), axis=1)
         scales = Scales(reach, _most(z), _most(z))
-        x = impulses(lambda x: exact(here.jacobian, self.rate(t, leave(x))), jnp.zeros_like(here.residual), scales)
+        x = _impulses(lambda x: exact(here.jacobian, self.rate(t, leave(x))), jnp.zeros_like(here.residual), scales)
         return leave(x)
 
 
-def _as_parameter(mass: Any) -> Any:
-    return strong(inexact_asarray(mass))
+def _impulses(fn: Callable[[Array], Array], start: Array, scales: Scales) -> Array:
+    """Of the equation fn = 0, NaN if there are none; one that has none has no derivative either."""
+    found = impulses(frozen(fn, start), jax.lax.stop_gradient(start), scales)
+    good = all_finite(found)
+    return jnp.where(good, solution(fn, found, good), jnp.nan)
 
 
 def _most(x: Array) -> Array:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,10 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from .._tree import is_concrete
 from .._types import inexact_asarray, RealScalarLike
-from ._cyclic import Bands, factorized, Factors, solved, transposed
+from ._cyclic import Bands, factorized, Factors, solved, times, transposed
+from ._equation import equation
 from ._jacobian import AbstractBlocks, AbstractJacobian
+from ._terms import AbstractImplicitTerm
 
 
 class Banded(AbstractJacobian):
@@ -24,8 +27,9 @@ class Banded(AbstractJacobian):
 
     It is found from 3 `width` products with a vector, and solved with by cyclic reduction in blocks, without pivoting
     between them: n `width`² work instead of n³. Entries farther out are left to the iteration, which then converges
-    more slowly or not at all (steps are rejected), never to something else; derivatives, though, would be wrong, so
-    `width` must cover all. A mass matrix must have the same structure.
+    more slowly or not at all (steps are rejected), never to something else; a derivative that they would spoil is an
+    error. A mass matrix must have the same structure, and each algebraic equation must stand where the unknown stands
+    that it determines.
 
     - `width`: half the bandwidth, as unknowns stand in `jax.flatten_util.ravel_pytree(y)`, or in `order`.
     - `order`: which unknown stands where, `order[k]` is the place in `ravel_pytree(y)` of the one that is k-th.
@@ -110,7 +114,12 @@ class StageSolver(lx.AbstractLinearSolver[Any]):
         shape = operator.in_structure().shape
         products = jax.vmap(lambda probe: operator.mv(probe.reshape(shape)).reshape(-1))(probes)
         lower, diagonal, upper = bands.blocks(products[:, order])
-        return lower, diagonal + bands.filler(diagonal.dtype), upper
+        blocks = lower, diagonal + bands.filler(diagonal.dtype), upper
+        probe = jnp.cos(jnp.arange(1, operator.in_size() + 1, dtype=products.dtype) ** 2)
+        whole = operator.mv(probe.reshape(shape)).reshape(-1)
+        missed = jnp.max(jnp.abs(bands.joined(times(blocks, bands.split(probe[order]))) - whole[order]))
+        complete = missed <= jnp.sqrt(jnp.finfo(missed.dtype).eps) * jnp.max(jnp.abs(whole))
+        return jax.tree.map(lambda a: jnp.where(complete, a, jnp.nan), blocks)  # no derivative rather than a wrong one
 
     def compute(self, state, vector, options):
         """One cyclic reduction."""
@@ -137,22 +146,38 @@ class StageSolver(lx.AbstractLinearSolver[Any]):
         return self.structure.bands(n, self.stages), (np.arange(self.stages)[None] * n + order[:, None]).reshape(-1)
 
 
-def banded(vector_field: Callable[..., PyTree], y0: PyTree, *, t0: RealScalarLike = 0.0, args: PyTree = None) -> Banded:
-    """The structure of a vector field's Jacobian, seen at three states near `y0`.
+def _term(vector_field: Any) -> Any:
+    return vector_field if isinstance(vector_field, diffrax.AbstractTerm) else diffrax.ODETerm(vector_field)
 
-    An entry counts as zero if it is zero at all three. Unknowns are put into the order of reverse Cuthill and McKee,
-    so that those that act on each other are near each other. Needs values, so it cannot be called under `jit`; n
-    products with a vector, n² numbers.
+
+def banded(
+    vector_field: Callable[..., PyTree] | AbstractImplicitTerm,
+    y0: PyTree,
+    *,
+    t0: RealScalarLike = 0.0,
+    args: PyTree = None,
+) -> Banded:
+    """The structure of the Jacobian of a vector field (or a `MassTerm`, a `ResidualTerm`), seen near `y0` at `t0`.
+
+    An entry counts as zero if it is zero at three states there; if others appear later, see `Banded`.
+
+    Unknowns are put into the order of reverse Cuthill and McKee, so that those that act on each other are near each
+    other. Needs values, so it cannot be called under `jit`; n products with a vector, n² numbers.
     """
     flat, unflat = ravel_pytree(jax.tree.map(inexact_asarray, y0))
     if not is_concrete((flat, args)):
         raise ValueError("banded looks at values: call it outside jit, vmap and grad, and pass what it returns inside.")
     t0 = jnp.asarray(t0, flat.dtype)
-    jacobian = jax.jit(jax.jacfwd(lambda y: ravel_pytree(vector_field(t0, unflat(y), args))[0]))
+    system = equation(_term(vector_field), args, unflat)
+    both: Any = jax.jacfwd(lambda y, slope: system.residual(t0, y, slope), argnums=(0, 1))
+    jacobian = jax.jit(lambda y: jnp.sum(jnp.abs(jnp.stack(both(y, jnp.zeros_like(y)))), axis=0))
     random = np.random.default_rng(0)
     size = max(1e-3, 1e-3 * float(jnp.max(jnp.abs(flat), initial=0)))
     nearby = (flat + jnp.asarray(size * random.uniform(0, 1, flat.shape), flat.dtype) for _ in range(3))
-    seen = np.any([np.asarray(jacobian(y)) != 0 for y in nearby], axis=0)
+    found = np.asarray([jacobian(y) for y in nearby])
+    if not np.isfinite(found).all():
+        raise ValueError("banded: the Jacobian near y0 is not finite; give a y0 (and t0) that the solution passes.")
+    seen = np.any(found != 0, axis=0)
     both = scipy.sparse.csr_matrix(seen | seen.T | np.eye(len(seen), dtype=bool))
     order = reverse_cuthill_mckee(both, symmetric_mode=True)
     place = np.argsort(order)

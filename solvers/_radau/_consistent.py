@@ -4,11 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import lineax as lx
-import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, PyTree
 
+from .._impulses import impulses, Scales
 from .._judge import Verdict
 from .._results import RESULTS
 from .._tree import is_concrete
@@ -78,8 +77,9 @@ def standing(still: AbstractEquation, t: Any, y: Array, guess: Array) -> Standin
     new, slope = _solved(still, t, y, guess)
     slope = jnp.where(jnp.isfinite(slope), slope, 0)
     mass, jacobian = _matrices(still, t, y, slope)
-    left, _, right, null = _spaces(mass)
-    inner = exact(exact(left.T, jacobian), right.T)
+    rows, columns = _scales(mass)
+    left, _, right, null = _spaces(rows[:, None] * mass * columns[None])
+    inner = exact(exact(left.T, rows[:, None] * jacobian * columns[None]), right.T)
     inner = jnp.where(null[:, None] & null[None], inner, jnp.eye(y.shape[0], dtype=y.dtype))
     size = lambda a: jnp.maximum(jnp.max(jnp.abs(a), initial=0), jnp.finfo(y.dtype).tiny)
     pencil = mass / size(mass) + 0.618 * jacobian / size(jacobian)
@@ -97,30 +97,37 @@ def least_slope(still: AbstractEquation, t: Any, y: Array) -> Array:
 def _solved(system: AbstractEquation, t: Any, y: Array, slope: Array) -> tuple[Array, Array]:
     """y and its derivative; NaN if there are none."""
     mass, _ = _matrices(*constant((system, t, y, slope)))
-    _, _, right, null = _spaces(mass)
-    free = exact(jnp.where(null[None], right.T, 0), right)  # onto the null space
+    free = _free(mass)
 
-    def moved(u: Array, given: Any) -> tuple[Array, Array]:
-        y, slope, free = given
+    def moved(u: Array) -> tuple[Array, Array]:
         algebraic = exact(free, u)
         return y + algebraic, slope + u - algebraic
 
-    def residual(u: Array, given: Any) -> Array:
-        system, t, *start = given
-        new, slope = moved(u, start)
-        return system.residual(t, new, slope)
+    def residual(u: Array) -> Array:
+        return system.residual(t, *moved(u))
 
-    tolerance = 1e3 * float(jnp.finfo(y.dtype).eps)
-    found = optx.root_find(
-        residual,
-        optx.Newton(rtol=tolerance, atol=tolerance, linear_solver=lx.AutoLinearSolver(well_posed=True)),
-        jnp.zeros_like(y),
-        (system, t, y, slope, free),
-        max_steps=50,
-        throw=False,
-    )
-    u = jnp.where(found.result == optx.RESULTS.successful, found.value, jnp.nan)
-    return moved(u, (y, slope, free))
+    # corrections in units of the unknowns: what they are, or what the first correction says that they will be
+    start = constant(jnp.zeros_like(y))
+    first = jnp.linalg.solve(jax.jacfwd(residual)(start), residual(start))
+    size = jnp.abs(y) + jnp.abs(first) + 1e-6 * jnp.max(jnp.abs(y), initial=0)
+    reach = 1 / jnp.where(jnp.isfinite(size) & (size > 0), size, 1)
+    one = jnp.ones((), y.dtype)
+    return moved(impulses(residual, start, Scales(reach, one, one)))
+
+
+def _free(mass: Array) -> Array:
+    """The projection onto what M does not see, along what it sees; in units that make M's rows and columns alike."""
+    rows, columns = _scales(mass)
+    _, _, right, null = _spaces(rows[:, None] * mass * columns[None])
+    onto = exact(jnp.where(null[None], right.T, 0), right)
+    return columns[:, None] * onto / columns[None]
+
+
+def _scales(mass: Array) -> tuple[Array, Array]:
+    """What makes the largest entry of each row 1, and then that of each column; of an empty one, nothing."""
+    inverse = lambda most: 1 / jnp.where(most > 0, most, 1)
+    rows = inverse(jnp.max(jnp.abs(mass), axis=1))
+    return rows, inverse(jnp.max(jnp.abs(rows[:, None] * mass), axis=0))
 
 
 def _matrices(system: AbstractEquation, t: Any, y: Array, slope: Array) -> tuple[Array, Array]:

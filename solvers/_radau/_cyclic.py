@@ -66,6 +66,13 @@ def solved(factors: Factors, v: Array) -> Array:
     return x
 
 
+def times(blocks: tuple[Array, Array, Array], v: Array) -> Array:
+    """The matrix times v (k, b)."""
+    lower, diagonal, upper = blocks
+    after = jnp.concatenate([v[1:], jnp.zeros_like(v[:1])])
+    return _times(lower, _before(v)) + _times(diagonal, v) + _times(upper, after)
+
+
 def transposed(lower: Array, diagonal: Array, upper: Array) -> tuple[Array, Array, Array]:
     """The blocks of the transposed matrix."""
     flip = lambda a: jnp.swapaxes(a, 1, 2)

@@ -4,12 +4,15 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._tree import difference
 from ._method import Method
 from ._terms import AbstractImplicitTerm, MassTerm
 
@@ -39,12 +42,21 @@ class AbstractEquation(eqx.Module):
     def mass(self, t: Array, y: Array, slope: Array) -> Push:
         """v -> M v."""
 
+    def between(self, method: Method, t: Array, h: Array, y: Array, curve: Array) -> Array:
+        """-h F of the collocation polynomial half way between its last two nodes."""
+        theta = (method.c[-1] + method.c[-2]) / 2
+        powers = np.arange(1, len(curve) + 1)
+        here = jnp.tensordot(jnp.asarray(theta**powers, curve.dtype), curve, 1)
+        slope = jnp.tensordot(jnp.asarray(powers * theta ** (powers - 1), curve.dtype), curve, 1) / h
+        return -h * self.residual(t + jnp.asarray(theta, jnp.result_type(t)) * h, y + here, slope)
+
     @abc.abstractmethod
     def defect(self, t: Array, h: Array, y: Array, here: Array, change: Array, slope: Array, fresh: Array) -> Array:
         """-h F(t, y, -change / h), where `here` is `self.slope(t, y)`.
 
         Unless the start is `fresh`, `slope` is the derivative at the end of the last step, and F(t, y, slope) is what
-        the iteration has left over there; of algebraic equations it would be an error that no step is too short for.
+        the iteration has left over there. Of algebraic equations it would be an error that no step is too short for,
+        and so is that of a fresh start, after a jump.
         """
 
 
@@ -114,7 +126,8 @@ class WithMass(AbstractEquation):
 
     def defect(self, t, h, y, here, change, slope, fresh):
         """h f + M change, or M (h slope + change)."""
-        return h * jnp.where(fresh, here, self._times(slope)) + self._times(change)
+        start = jnp.where(_has_rate(self._times, here), here, 0)
+        return h * jnp.where(fresh, start, self._times(slope)) + self._times(change)
 
     def _times(self, v: Array) -> Array:
         return ravel_pytree(self.term.times(self.unflat(v)))[0]
@@ -158,12 +171,45 @@ class General(AbstractEquation):
 
     def defect(self, t, h, y, here, change, slope, fresh):
         """-h F."""
-        return h * (jnp.where(fresh, 0, self.residual(t, y, slope)) - self.residual(t, y, -change / h))
+        value = self.residual(t, y, -change / h)
+        start = jnp.where(_has_rate(self.mass(t, y, slope), value), 0, value)
+        return h * (jnp.where(fresh, start, self.residual(t, y, slope)) - value)
+
+
+def _has_rate(mass: Push, like: Array) -> Array:
+    """Which equations have a derivative in them."""
+    return mass(jnp.cos(jnp.arange(1, len(like) + 1, dtype=like.dtype) ** 2)) != 0
+
+
+def unwrapped(terms: Any) -> tuple[Any, Any]:
+    """A term and the direction of time: diffrax wraps a term in one that may turn time round."""
+    return getattr(terms, "term", terms), getattr(terms, "direction", 1)
+
+
+def is_ordinary(terms: Any) -> bool:
+    """Whether nothing but time drives an equation."""
+    term, _ = unwrapped(terms)
+    members = term.terms if isinstance(term, diffrax.MultiTerm) else (term,)
+    return all(isinstance(unwrapped(member)[0], diffrax.ODETerm | AbstractImplicitTerm) for member in members)
+
+
+def check_structure(terms: Any, t: Any, y: PyTree, args: PyTree) -> None:
+    """Raise a ValueError if an implicit equation returns something else than what y looks like."""
+    term, _ = unwrapped(terms)
+    if not isinstance(term, AbstractImplicitTerm):
+        return
+    if isinstance(term, MassTerm):
+        got, name = eqx.filter_eval_shape(term.vector_field, t, y, args), "vector_field(t, y, args)"
+    else:
+        got, name = eqx.filter_eval_shape(term.residual, t, y, y, args), "function(t, y, slope, args)"
+    found = difference(got, jax.eval_shape(lambda: y), name)
+    if found is not None:
+        raise ValueError(f"{type(term).__name__}: the equations must return what y0 looks like, but {found}.")
 
 
 def equation(terms: Any, args: PyTree, unflat: Callable[[Array], PyTree]) -> AbstractEquation:
-    """What to solve. diffrax wraps a term in one that may turn time round, and our terms know no such thing."""
-    term, direction = getattr(terms, "term", terms), getattr(terms, "direction", 1)
+    """What to solve."""
+    term, direction = unwrapped(terms)
     if isinstance(term, MassTerm):
         return WithMass(term, direction, args, unflat)
     if isinstance(term, AbstractImplicitTerm):

@@ -15,7 +15,7 @@ from .._judge import AbstractJudge, Verdict
 from .._results import RESULTS
 from ._collocation import along, Collocation, end_slope
 from ._consistent import judged, least_slope, standing
-from ._equation import constant, equation, exact, Explicit, General
+from ._equation import check_structure, constant, equation, exact, Explicit, General, is_ordinary
 from ._jacobian import AbstractJacobian, Dense
 from ._method import Method, radau
 from ._newton import BlockNewton, Decoupled
@@ -24,8 +24,8 @@ from ._newton import BlockNewton, Decoupled
 class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, AbstractJudge):
     r"""Radau IIA collocation with s `stages` (odd): order 2s - 1, L-stable, stiffly accurate.
 
-    $Z_i = h \sum_j a_{ij} f(t_0 + c_j h, y_0 + Z_j)$, $y_1 = y_0 + Z_s$; the error is estimated by a method of order s,
-    dense output is the collocation polynomial.
+    $Z_i = h \sum_j a_{ij} f(t_0 + c_j h, y_0 + Z_j)$, $y_1 = y_0 + Z_s$; dense output is the collocation polynomial.
+    The error is that of a method of order s, or that of the polynomial between two nodes, whichever is larger.
 
     Source: E. Hairer, G. Wanner, Solving Ordinary Differential Equations II (1996), sections IV.5 and IV.8.
     """
@@ -63,11 +63,12 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, Abst
             raise ValueError(
                 f"Radau needs a state of real numbers, not {flat.dtype}: split it into real and imaginary part."
             )
-        if jnp.shape(terms.contr(t0, t1)) != ():
+        if not is_ordinary(terms):
             raise ValueError("Radau solves ordinary differential equations, not stochastic or controlled ones.")
+        check_structure(terms, t0, y0, args)
         curve, fresh = jnp.zeros((self.stages, flat.shape[0]), flat.dtype), jnp.asarray(True)
         still = constant(equation(terms, args, unflat))
-        if isinstance(still, General):  # its mass matrix may depend on the slope
+        if isinstance(still, General) and isinstance(self.jacobian, Dense):  # its mass matrix may depend on the slope
             start: Any = constant((t0, flat))
             slope = standing(still, start[0], start[1], jnp.zeros_like(flat)).slope
             curve, fresh = curve.at[0].set(slope), jnp.asarray(False)
@@ -75,6 +76,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, Abst
 
     def judge(self, terms: Any, t0: Any, y0: PyTree, args: PyTree, tolerances: tuple[Any, Any]) -> Verdict:
         """Whether an equation can be solved from here; of large systems (not `Dense`) it is not looked at."""
+        check_structure(terms, t0, y0, args)
         flat, unflat = ravel_pytree(y0)
         still = constant(equation(terms, args, unflat))
         if isinstance(still, Explicit) or not isinstance(self.jacobian, Dense):
@@ -86,7 +88,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, Abst
         """An estimate of the derivative; the step size controller chooses the first step by it."""
         flat, unflat = ravel_pytree(y0)
         system = equation(terms, args, unflat)
-        if isinstance(system, Explicit):
+        if isinstance(system, Explicit) or not isinstance(self.jacobian, Dense):
             return terms.vf(t0, y0, args)
         return unflat(least_slope(system, t0, flat))
 
@@ -125,7 +127,9 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, Abst
         curve = exact(jnp.asarray(method.lift, z.dtype), z)
         change = exact(jnp.asarray(method.error, z.dtype), constant(z))
         push = still.defect(t, step, y, here, change, slope, fresh)
-        error = known.scale * known.blocks.first(push / known.scale) / method.real
+        between = still.between(method, t, step, y, constant(curve))
+        seen = lambda defect: known.scale * known.blocks.first(defect / known.scale) / method.real
+        error = _larger(seen(push), seen(between))
         result = diffrax.RESULTS.promote(found.result)
         error = jnp.where(diffrax.is_okay(result), error, jnp.inf)  # so that the step is rejected
         y1 = unflat(found.value[-1])
@@ -140,6 +144,11 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, Abst
         derivatives = equation.mass(t0, y, slope), equation.jacobian(t0, y, slope)
         here, blocks = self.jacobian.blocks(*derivatives, factors, scale)
         return here, Decoupled(blocks=blocks, scale=scale)
+
+
+def _larger(a: Array, b: Array) -> Array:
+    """The larger one of each pair, by size."""
+    return jnp.where(jnp.abs(a) > jnp.abs(b), a, b)
 
 
 def units(tolerance: Array) -> Array:

@@ -89,7 +89,8 @@ class MassTerm(AbstractImplicitTerm):
 class ResidualTerm(AbstractImplicitTerm):
     r"""$F(t, y, \dot y, \mathrm{args}) = 0$, in general nonlinear in $\dot y$, of index 0 or 1.
 
-    - `function`: F, a function (t, y, slope, args) whose value has the structure of `y`.
+    - `function`: F, a function (t, y, slope, args) whose value has the structure of `y`. At slope 0 its derivative by
+      the slope must have the rank that it has along the solution.
 
     A mass matrix that depends on the state: `ResidualTerm(lambda t, y, slope, args: mass(y) @ slope - f(t, y))`.
     """

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.physics import Robertson
-from kinax.solvers import consistent_start, integrate, MassTerm, Radau, ResidualTerm, RESULTS, stiff
+from kinax.physics import Phase, Robertson
+from kinax.solvers import auto, consistent_start, integrate, MassTerm, Radau, ResidualTerm, RESULTS, stiff
 from tests.problems import ALGEBRAIC
 
 
@@ -130,6 +130,8 @@ def test_starts_that_cannot_be_solved_have_names():
     found = refused(MassTerm(diode, MASS), off, args=0.7)
     assert found.result == RESULTS.inconsistent_start
     assert found.stats["start_component"] == 0  # `current`, first in the order of the leaves
+    with pytest.raises(RuntimeError, match=r"farthest off: y\['current'\]"):
+        integrate(MassTerm(diode, MASS), off, [0.0, 1.0], args=0.7, solver=stiff())
     pendulum = lambda t, y, args: jnp.stack([y[2], y[3], -y[4] * y[0], -y[4] * y[1] - 9.8, y[0] ** 2 + y[1] ** 2 - 1])
     hanging = jnp.asarray([1.0, 0, 0, 0, 0])
     assert refused(MassTerm(pendulum, [1.0, 1, 1, 1, 0]), hanging).result == RESULTS.index_too_high
@@ -155,11 +157,16 @@ def test_under_vmap_one_bad_start_does_not_spoil_the_others():
 def test_misuse_is_refused():
     term = MassTerm(diode, MASS)
     start = {"voltage": jnp.asarray(0.0), "current": jnp.asarray(0.0)}
-    for solver in (None, diffrax.Kvaerno5(), diffrax.Heun()):
+    for solver in (None, diffrax.Kvaerno5(), diffrax.Heun(), auto()):
         with pytest.raises(ValueError, match="solver=stiff"):
             integrate(term, start, [0.0, 1.0], args=0.7, solver=solver, dt0=0.1)
     with pytest.raises(ValueError, match="mass must be a matrix of shape"):
         integrate(MassTerm(diode, jnp.ones(3)), start, [0.0, 1.0], args=0.7, solver=stiff())
+    swapped = Phase(jnp.asarray(1.0), jnp.asarray(1.0))
+    with pytest.raises(ValueError, match="must return what y0 looks like"):
+        integrate(MassTerm(lambda t, y, args: {"q": y.q, "p": y.p}, 1.0), swapped, [0.0, 1.0], solver=stiff())
+    with pytest.raises(ValueError, match="must return what y0 looks like"):
+        integrate(ResidualTerm(lambda t, y, s, args: s[:1]), jnp.zeros(2), [0.0, 1.0], solver=stiff())
 
 
 def test_float32():
@@ -169,3 +176,26 @@ def test_float32():
     found = integrate(term, y0, [0.0, p.end], solver=stiff(), rtol=1e-4, atol=1e-7)
     assert found.state.y.dtype == jnp.float32
     np.testing.assert_allclose(found.state.y, p.solution, rtol=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1e7])
+def test_starts_in_any_units(unit):
+    field = lambda t, y, args: jnp.stack([-y[0], y[1] * jnp.exp(y[1] / unit) - y[0]])
+    term = MassTerm(field, [1.0, 0.0])
+    exact = np.array([0.8 * np.exp(0.8), 0.8]) * unit
+    y, _ = consistent_start(term, exact * np.array([1, 0.9]))
+    np.testing.assert_allclose(y, exact, rtol=1e-14)
+    found = integrate(term, y, [0.0, 1.0], solver=stiff(), atol=1e-8 * unit)
+    np.testing.assert_allclose(found.state.y[0], exact[0] * np.exp(-1.0), rtol=1e-6)
+
+
+def test_small_masses_are_masses_and_a_jump_is_passed():
+    term = MassTerm(lambda t, y, args: jnp.stack([-y[0], y[0] - y[1]]), jnp.asarray([1, 1e-6], jnp.float32))
+    start = jnp.asarray([1, 0], jnp.float32)
+    found = integrate(term, start, [0.0, 1.0], solver=Radau(3), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.state.y, np.exp(-1.0), rtol=1e-3)
+    step = MassTerm(lambda t, y, args: jnp.stack([-y[0], y[1] - jnp.where(t < 0.5, 1.0, 2.0)]), [1.0, 0.0])
+    controller = diffrax.PIDController(rtol=1e-6, atol=1e-8)
+    clipped = diffrax.ClipStepSizeController(controller, jump_ts=jnp.asarray([0.5]))
+    found = integrate(step, jnp.ones(2), [0.0, 1.0], solver=Radau(3), stepsize_controller=clipped)
+    np.testing.assert_allclose(found.state.y, [np.exp(-1.0), 2.0], rtol=1e-6)

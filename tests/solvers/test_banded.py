@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import Banded, banded, integrate, MassTerm, Radau
+from kinax.solvers import Banded, banded, Dense, integrate, MassTerm, Radau, ResidualTerm
 from tests.reaction_diffusion import brusselator, start
 
 DIFFUSION = jnp.asarray(0.02)
@@ -68,6 +68,28 @@ def test_a_thousand_unknowns():
 
 def _paired(n):
     return tuple(int(k) for k in np.arange(2 * n).reshape(2, n).T.ravel())
+
+
+def test_a_band_that_is_too_narrow_spoils_no_derivative():
+    ring = lambda t, y, rate: rate * (jnp.roll(y, 1) - 2 * y + jnp.roll(y, -1)) - y**3
+
+    def total(rate, jacobian):
+        y0 = jnp.linspace(0.0, 1.0, 6)
+        solver = Radau(3, jacobian=jacobian)
+        return jnp.sum(integrate(ring, y0, [0.0, 0.5], args=rate, solver=solver, rtol=1e-7).state.y ** 2)
+
+    rate = jnp.asarray(1.0)
+    np.testing.assert_allclose(total(rate, Banded(1)), total(rate, Dense()), rtol=1e-6)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="non-finite"):
+        jax.grad(total)(rate, Banded(1)).block_until_ready()
+
+
+def test_the_structure_of_an_implicit_equation_is_found():
+    found = banded(MassTerm(lambda t, y, args: -y, jnp.eye(4) + jnp.eye(4, k=2)), jnp.ones(4))
+    assert found.width == 1  # 0 with 2, 1 with 3
+    assert banded(ResidualTerm(lambda t, y, slope, args: slope[::-1] - y), jnp.ones(4)).width == 1
+    with pytest.raises(ValueError, match="not finite"):
+        banded(lambda t, y, args: jnp.sqrt(y), -jnp.ones(2))
 
 
 def test_misuse_is_refused():

@@ -71,6 +71,39 @@ def test_derivatives_are_those_in_an_angle_in_both_modes_and_under_vmap():
             np.testing.assert_allclose(got, exact, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.parametrize("unit", [1e-8, 1e7])
+def test_projection_in_any_units(unit):
+    rod = Holonomic(lambda q, args: jnp.eye(2), lambda t, q, v, args: 0 * q, lambda t, q, args: jnp.sum(q**2) - unit**2)
+    off = Motion(unit * jnp.asarray([0.6, 0.801]), unit * jnp.asarray([1.0, 0.3]))
+    near = rod.project(0.0, off)
+    np.testing.assert_allclose(jnp.sum(near.q**2), unit**2, rtol=1e-14)
+    np.testing.assert_allclose(jnp.vdot(near.q, near.v) / unit**2, 0.0, atol=1e-15)
+
+
+@pytest.mark.slow
+def test_the_derivative_survives_a_step_without_a_way_back():
+    curve = lambda t, q, args: q[1] - q[0] ** 2 - 0.1 * q[0] ** 4
+    system = Holonomic(lambda q, args: jnp.eye(2), lambda t, q, v, args: jnp.stack([0 * args, -9.8 * args]), curve)
+
+    def end(gravity, dt0):
+        start = Motion(jnp.zeros(2), jnp.asarray([30.0, 0.0]))
+        solver = Projected(diffrax.Tsit5(), system)
+        return integrate(system, start, [0.0, 3.0], args=gravity, solver=solver, dt0=dt0, rtol=1e-9).state.y.q[0]
+
+    slopes = [jax.grad(end)(jnp.asarray(1.0), jnp.asarray(dt0)) for dt0 in (1e-3, 3.0)]
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-5)
+
+
+def test_misuse_is_refused():
+    system = hanging(jnp.asarray(2.0), jnp.asarray(9.8))
+    with pytest.raises(ValueError, match="a state is a pair"):
+        system(0.0, {"q": jnp.zeros(2), "v": jnp.zeros(2)})
+    with pytest.raises(ValueError, match="mass must return a matrix"):
+        Holonomic(lambda q, args: jnp.ones(2), system.force, system.constraint)(0.0, at(2.0, 0.3))
+    with pytest.raises(ValueError, match="force must return what q looks like"):
+        Holonomic(system.mass, lambda t, q, v, args: jnp.ones(()), system.constraint)(0.0, at(2.0, 0.3))
+
+
 def test_the_multiplier_is_the_tension():
     system = hanging(jnp.asarray(2.0), jnp.asarray(9.8))
     y = Motion(jnp.asarray([0.0, -2.0]), jnp.asarray([3.0, 0.0]))  # through the lowest point

@@ -62,6 +62,14 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         solve(path, Robertson(k1=0.05), ts=TS[:3])
 
 
+def test_more_steps_may_be_allowed_later(tmp_path):
+    path = tmp_path / "a.npz"
+    assert solve(path, throw=False, max_steps=50).result == RESULTS.max_steps_reached
+    found = solve(path, max_steps=5000)
+    assert found.stats["num_steps"] > 50
+    np.testing.assert_array_equal(found.ys.a, solve(tmp_path / "b.npz").ys.a)
+
+
 def test_misuse_is_refused(tmp_path):
     with pytest.raises(ValueError, match="outside jit"):
         jax.jit(lambda k: solve(tmp_path / "a.npz", Robertson(k1=k)).ys)(0.04)

@@ -96,6 +96,15 @@ def test_dense_output_is_the_collocation_polynomial():
     np.testing.assert_allclose(saved.ys, exact.ys, rtol=0, atol=1e-7)
 
 
+def test_between_steps_the_error_is_that_of_the_tolerance():
+    # the steps are long where the solution is slow: their ends are right whatever the polynomial does between them
+    field = lambda t, y, args: -1e4 * (y - jnp.cos(t)) - jnp.sin(t)
+    ts = jnp.linspace(0.0, 20.0, 41)
+    for rtol in (1e-6, 1e-9):
+        found = integrate(field, jnp.asarray(1.0), ts, solver=stiff(), rtol=rtol, atol=rtol)
+        np.testing.assert_allclose(found.ys, np.cos(ts), rtol=0, atol=10 * rtol)
+
+
 def test_float32():
     p = PROBLEMS["HIRES"]
     y0 = jnp.asarray(p.y0, jnp.float32)

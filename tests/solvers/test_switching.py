@@ -25,6 +25,12 @@ def test_stiff_problems_in_about_the_steps_of_the_stiff_method(name):
     assert found.stats["num_steps"] < 750  # nonstiff() takes 1e6 for these
 
 
+def test_it_switches_at_tight_tolerances_too():
+    field = lambda t, y, args: -1e4 * (y - jnp.cos(t)) - jnp.sin(t)
+    found = integrate(field, jnp.asarray(1.0), [0.0, 20.0], solver=auto(), rtol=1e-9, atol=1e-9)
+    assert found.stats["num_steps"] < 500
+
+
 def test_nonstiff_problems_are_left_to_the_explicit_method():
     p = (PROBLEMS | MORE)["PLEIADES"]
     ends = [integrate(p.field, p.y0, [0.0, p.end], solver=s, rtol=1e-8, atol=1e-8) for s in (auto(), nonstiff())]
