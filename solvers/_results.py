@@ -88,8 +88,9 @@ class RESULTS(diffrax.RESULTS):  # pyright: ignore[reportGeneralTypeIssues]
         "give the switch a hysteresis, or let the reset change to a mode in which the guard is silent."
     )
     guard_at_start = (
-        "At the start a guard is on the far side of its crossing and going farther, or on zero and about to cross: it "
-        "would never be seen to cross. Start on the near side, use `direction=None`, or turn the guard's sign by mode."
+        "At the start a guard was on the far side of its crossing and going farther, or on zero and about to cross, "
+        "and it never came to the near side, so that it could not cross in its direction. Start on the near side, use "
+        "`direction=None`, or leave this guard out."
     )
     nonfinite_field = (
         "The vector field returned NaN or infinity, so that no step could be made: the statistics name the component, "

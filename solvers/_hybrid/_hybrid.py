@@ -51,13 +51,17 @@ def hybrid(
     reverse mode (second ones forward over forward, or over reverse mode with `adjoint=Unrolled()`).
 
     - `vector_field(t, y, args)`: the derivative of the float leaves of `y`, with None in place of the others.
+      Trial steps go beyond guards: write `sqrt(maximum(y, 0))`.
     - `y0`: the initial state. Integers and booleans are modes and counters: only resets change them.
     - `transitions`: one or several `Crossing`, `Schedule`, `Doses`, `Stop`, or classes of one's own. Those that are due
-      at one time happen in this order.
-    - `max_events`: how many transitions there is room for.
+      at one time happen in this order; among them are the other guards that a reset has carried across zero.
+    - `max_events`: how many transitions there is room for; one more ends the run with `events_exhausted`. For the first
+      n, let a reset count and `Stop(lambda t, y, args: y.count - (n - 0.5))`.
     - `max_steps`: between two transitions.
     - `ts`, `args`, `solver`, `rtol`, `atol`, `t0`, `dt0`, `stepsize_controller`, `adjoint`, `throw`: as for
       `integrate`. `dt0` is the first step after every transition.
+
+    A transition scheduled at the end happens; whether a crossing exactly there does is decided by rounding.
 
     At the time of a transition, what is saved is the state after it; on the way, `ys` have the error of dense output,
     while `solution.state` and `solution.events` (what happened and when) have that of the solver. `solution.state` is
@@ -214,8 +218,7 @@ def _start(y0: PyTree, times: SaveTimes, machinery: Machinery) -> Standing:
     fires = machinery.guards.fires(above)
     directed = jnp.asarray([x.direction is not None for x in machinery.guards.members], bool)
     farther = jnp.where(above, course.heading > 0, course.heading < 0)
-    beyond = jnp.any(directed & ~fires & farther)
-    code = jnp.where(valid, jnp.where(beyond, code_of(RESULTS.guard_at_start), -1), code_of(RESULTS.invalid_input))
+    code = jnp.where(valid, -1, code_of(RESULTS.invalid_input))
     empty = lambda x: jnp.full((times.ts.size, *x.shape), jnp.inf if eqx.is_inexact_array(x) else 0, x.dtype)
     infinite = jnp.full_like(times.t0, jnp.inf)
     return Standing(
@@ -223,6 +226,8 @@ def _start(y0: PyTree, times: SaveTimes, machinery: Machinery) -> Standing:
         y=moving,
         fixed=fixed,
         above=above,
+        pending=jnp.zeros_like(above),
+        waiting=directed & ~fires & farther,
         upcoming=jnp.zeros(len(scheduled), int),
         recent=jnp.full(3, -jnp.inf, times.t0.dtype),
         result=code.astype(jnp.int32),
@@ -241,7 +246,9 @@ def _diagnose(machinery: Machinery, end: Standing) -> tuple[Array, Array]:
     stalled = end.result == code_of(RESULTS.stalled)
     component = jax.lax.cond(eqxi.unvmap_any(stalled), look, lambda y: jnp.asarray(-1), jax.lax.stop_gradient(end.y))
     component = jnp.where(stalled, component, -1)
-    return jnp.where(component >= 0, code_of(RESULTS.nonfinite_field), end.result), component
+    reached = (end.result == 0) | (end.result == code_of(RESULTS.event_occurred))
+    result = jnp.where(reached & jnp.any(end.waiting), code_of(RESULTS.guard_at_start), end.result)
+    return jnp.where(component >= 0, code_of(RESULTS.nonfinite_field), result), component
 
 
 def _check_field(vector_field: Any) -> None:

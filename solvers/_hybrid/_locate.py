@@ -53,6 +53,11 @@ class Course(NamedTuple):
         """Whether it is above zero, or about to be."""
         return jnp.where(self.on_zero, self.heading > 0, self.value > 0)
 
+    def carried(self, after: "Course") -> Array:
+        """Whether a jump from here to `after` leads across zero; not from or to a guard that is silent, 0 for good."""
+        silent = (self.value == 0) & (self.rate == 0) & (self.bend == 0)
+        return (self.sides() != after.sides()) & ~silent & ~after.on_zero
+
 
 class Flow(NamedTuple):
     """The solution from the start of the last step on, by one step of the solver of any shorter length."""

@@ -29,6 +29,8 @@ class Standing(NamedTuple):
     y: PyTree  # float leaves
     fixed: PyTree  # the others
     above: Array  # of each guard
+    pending: Array  # guards that a reset has carried across zero
+    waiting: Array  # guards that began beyond zero, going farther, and have not been back
     upcoming: Array  # the next entry of each schedule
     recent: Array  # the last three times at which a guard fired
     result: Array  # a code; -1 while the run goes on
@@ -46,8 +48,24 @@ class Ending(NamedTuple):
     guard: Array  # which of the guards
     by_guard: Array
     by_schedule: Array
+    by_jump: Array  # by a guard that a reset has carried across zero
     stop: Scalar  # the next scheduled time
     failure: Array
+
+    @property
+    def some(self) -> Array:
+        """Whether it was a transition at all."""
+        return self.by_guard | self.by_schedule | self.by_jump
+
+
+class Due(NamedTuple):
+    """What is known before a solve of what ends it."""
+
+    time: Scalar  # the next scheduled one
+    schedule: Array  # of which schedule
+    guard: Array  # the first that is pending
+    jump: Array  # whether that one is next
+    now: Array  # whether something is due at once
 
 
 class Machinery(NamedTuple):
@@ -90,7 +108,7 @@ def segment(machinery: Machinery, now: Standing, last: Any) -> tuple[Standing, t
     live = now.result < 0
     flow = machinery.flow(now.fixed)
     ending, ys, steps, seen = _solve(machinery, flow, now, live)
-    some = ending.by_guard | ending.by_schedule
+    some = ending.some
     course = flow.course(ending.t, ending.y)
     index = jnp.where(some, ending.which, -1)
     state, upcoming = _apply(machinery, now, ending)
@@ -99,19 +117,24 @@ def segment(machinery: Machinery, now: Standing, last: Any) -> tuple[Standing, t
     stops = [i for i, x in enumerate(machinery.transitions) if isinstance(x, Stop)]
     terminal = jnp.any(jnp.asarray(stops, int) == ending.which) & some
     spent = some & last & ~terminal & (verdict == 0)
-    zeno = spent & jnp.isfinite(accumulation) & (accumulation <= machinery.end)
+    zeno = spent & ending.by_guard & jnp.isfinite(accumulation) & (accumulation <= machinery.end)
     exhausted = jnp.where(zeno, code_of(RESULTS.zeno), code_of(RESULTS.events_exhausted))
     verdict = jnp.where(spent, exhausted, verdict)
     verdict = jnp.where(terminal & (verdict == 0), code_of(RESULTS.event_occurred), verdict)
     goes_on = some & (verdict == 0)
     verdict = jnp.where(goes_on, -1, verdict)
     happened = live & some & (goes_on | (verdict == code_of(RESULTS.event_occurred)))
+    own = (jnp.arange(len(machinery.guards)) == ending.guard) & (ending.by_guard | ending.by_jump)
+    sides, fires = after.sides(), machinery.guards.fires
+    carried = ~own & fires(course.sides()) & course.carried(after)
     recent = jnp.where(ending.by_guard, jnp.append(now.recent[1:], still(ending.t)), now.recent)
     new = Standing(
         t=ending.t,
         y=select(goes_on, state[0], ending.y),
         fixed=select(goes_on, state[1], now.fixed),
-        above=after.sides(),
+        above=sides,
+        pending=now.pending & ~own | carried,
+        waiting=now.waiting & ~(own | fires(seen.above) | fires(sides)),
         upcoming=upcoming,
         recent=recent,
         result=verdict.astype(jnp.int32),
@@ -126,12 +149,11 @@ def segment(machinery: Machinery, now: Standing, last: Any) -> tuple[Standing, t
 def _solve(machinery: Machinery, flow: Flow, now: Standing, live: Array) -> tuple[Ending, PyTree, Array, Sight]:
     """The solve up to the next transition or the end."""
     infinite = jnp.asarray(jnp.inf, now.t.dtype)
-    scheduled = machinery.next_scheduled(now.upcoming) if machinery.schedules else infinite[None]
-    stop, due_one = jnp.min(still(scheduled)), jnp.argmin(scheduled)
-    due = stop <= now.t
-    end = jnp.where(live & ~due, machinery.end, now.t)
+    due = _due(machinery, now)
+    stop = jnp.where(due.now, infinite, due.time)
+    end = jnp.where(live & ~due.now, machinery.end, now.t)
     window = _window(machinery, now.t, end)
-    watch = Watch(machinery.solver, flow.guards, now.above, jnp.where(due, infinite, stop), flow.tolerances)
+    watch = Watch(machinery.solver, flow.guards, now.above, still(stop), flow.tolerances)
     inner = diffrax.diffeqsolve(
         diffrax.ODETerm(flow.field),
         watch,
@@ -145,7 +167,7 @@ def _solve(machinery: Machinery, flow: Flow, now: Standing, live: Array) -> tupl
             solver_state=True,
             controller_state=machinery.stallable,
         ),
-        stepsize_controller=EndAt(machinery.controller, jnp.where(due, infinite, scheduled[due_one])),
+        stepsize_controller=EndAt(machinery.controller, stop),
         adjoint=machinery.adjoint,
         max_steps=machinery.max_steps,
         throw=False,
@@ -161,7 +183,9 @@ def _solve(machinery: Machinery, flow: Flow, now: Standing, live: Array) -> tupl
     failed = (inner_code != 0) & (inner_code != code_of(RESULTS.promote(ENDED))) | stalled
     failure = jnp.where(stalled, code_of(RESULTS.stalled), jnp.where(failed, inner_code, 0))
     by_guard = live & ~failed & moved & jnp.any(seen.crossed)
-    by_schedule = live & ~failed & ~by_guard & ~seen.touched & (due | (moved & (seen.end >= stop)))
+    by_jump = live & ~failed & due.jump
+    arrived = jnp.where(due.now, ~due.jump, moved & (seen.end >= still(stop)))
+    by_schedule = live & ~failed & ~by_guard & ~seen.touched & arrived
     saved, (end_t, end_y) = inner.ys[0], jax.tree.map(lambda x: x[0], (inner.ts[1], inner.ys[1]))  # pyright: ignore
     slope = flow.field(now.t, now.y, flow.args)  # a solve of no length has no derivative by its ends
     late = lambda t: jnp.where(moved, 0, t - now.t)
@@ -169,15 +193,29 @@ def _solve(machinery: Machinery, flow: Flow, now: Standing, live: Array) -> tupl
     end_y = along(end_y, slope, late(end))
     ends_at = jnp.where(stalled, still(stalled_at), jnp.where(moved, end_t, end))
     ends_at = jnp.where(seen.touched, seen.upper, ends_at)
-    ending = _transition(machinery, flow, seen, by_guard, by_schedule, (scheduled[due_one], due_one), (ends_at, end_y))
+    ending = _transition(machinery, flow, seen, (by_guard, by_schedule, by_jump), due, (ends_at, end_y))
     stats = inner.stats
     counts = [stats[k] for k in ("num_steps", "num_accepted_steps", "num_rejected_steps")]
     return ending._replace(failure=jnp.where(live, failure, 0)), saved, jnp.stack(counts).astype(jnp.int32), seen
 
 
-def _transition(machinery, flow, seen, by_guard, by_schedule, scheduled, end) -> Ending:
+def _due(machinery: Machinery, now: Standing) -> Due:
+    """The next schedule, and what is due at once: of several the first in the order of the transitions."""
+    infinite = jnp.asarray(jnp.inf, now.t.dtype)
+    scheduled = machinery.next_scheduled(now.upcoming) if machinery.schedules else infinite[None]
+    schedule = jnp.argmin(still(scheduled))
+    due = still(scheduled)[schedule] <= now.t
+    guard, jump = jnp.asarray(0), jnp.asarray(False)
+    if machinery.guarded:
+        guard = jnp.argmax(now.pending)
+        earlier = jnp.asarray(machinery.guarded)[guard] < jnp.asarray(machinery.schedules or [0])[schedule]
+        jump = jnp.any(now.pending) & (~due | earlier)
+    return Due(time=scheduled[schedule], schedule=schedule, guard=guard, jump=jump, now=due | jump)
+
+
+def _transition(machinery, flow, seen, by, due: Due, end) -> Ending:
     """The transition that ended the solve, and the time and the state there."""
-    stop, due_one = scheduled
+    by_guard, by_schedule, by_jump = by
     guard, found = jnp.asarray(0), still(seen.end)
     if machinery.guarded:
         plain = flow._replace(solver=machinery.plain)
@@ -185,19 +223,23 @@ def _transition(machinery, flow, seen, by_guard, by_schedule, scheduled, end) ->
         found, guard = jax.lax.cond(
             eqxi.unvmap_any(by_guard), lambda seen: find(seen), lambda seen: (seen.upper, jnp.asarray(0)), still(seen)
         )
-    t = jnp.where(by_guard, found, jnp.where(by_schedule, stop, still(seen.end)))
-    t, y = arrive(flow, seen, t, guard, by_guard)
-    some = by_guard | by_schedule
+    guard = jnp.where(by_jump, due.guard, guard)
+    known = jnp.where(by_schedule, due.time, jnp.where(by_jump, seen.start, still(seen.end)))
+    t, y = arrive(flow, seen, jnp.where(by_guard, found, known), guard, by_guard)
+    some = by_guard | by_schedule | by_jump
     return Ending(
         t=jnp.where(some, t, end[0]),
         y=select(some, y, end[1]),
         which=jnp.where(
-            by_guard, jnp.asarray(machinery.guarded or [0])[guard], jnp.asarray(machinery.schedules or [0])[due_one]
+            by_schedule,
+            jnp.asarray(machinery.schedules or [0])[due.schedule],
+            jnp.asarray(machinery.guarded or [0])[guard],
         ),
         guard=guard,
         by_guard=by_guard,
         by_schedule=by_schedule,
-        stop=still(stop),
+        by_jump=by_jump,
+        stop=still(due.time),
         failure=jnp.asarray(0),
     )
 
@@ -248,8 +290,7 @@ def _apply(machinery: Machinery, now: Standing, ending: Ending) -> tuple[tuple[P
         return run
 
     runs = [branch(i, transition) for i, transition in enumerate(machinery.transitions)]
-    some = ending.by_guard | ending.by_schedule
-    after = jax.lax.switch(jnp.where(some, ending.which + 1, 0), [lambda before: before, *runs], before)
+    after = jax.lax.switch(jnp.where(ending.some, ending.which + 1, 0), [lambda before: before, *runs], before)
     passed = ending.by_schedule & (jnp.asarray(machinery.schedules, int) == ending.which)
     return after, now.upcoming + passed.astype(now.upcoming.dtype)
 
@@ -282,13 +323,13 @@ def _verdict(
     """The code of what makes the transition doubtful, 0 if nothing does; and the time at which events accumulate."""
     before, after = courses
     verdicts = [(ending.failure != 0, ending.failure)]
-    some = ending.by_guard | ending.by_schedule
+    some = ending.some
     accumulation = jnp.asarray(jnp.inf, now.t.dtype)
     finite = all_finite((ending.t, ending.y)) & (all_finite(state) | ~some)
     verdicts.append((~finite & some, code_of(RESULTS.nonfinite_state)))
     if machinery.guarded:
-        own = (jnp.arange(len(machinery.guards)) == ending.guard) & ending.by_guard
-        blur = jnp.max(jnp.where(own, before.blur(), 0))
+        own = (jnp.arange(len(machinery.guards)) == ending.guard) & (ending.by_guard | ending.by_jump)
+        blur = jnp.max(jnp.where(own & ending.by_guard, before.blur(), 0))
         away = jnp.where(seen.above, before.rate > 0, before.rate < 0)
         back = jnp.where(seen.above, after.bend < 0, after.bend > 0)
         stays = after.on_zero & after.tangential & back

@@ -29,7 +29,12 @@ class AbstractTransition(eqx.Module):
 class AbstractGuarded(AbstractTransition):
     """A transition that happens when the scalar `guard(t, y, args)` changes its sign.
 
-    `direction` is diffrax's: True for upwards only, False for downwards only, None for both.
+    `direction` is diffrax's: True for upwards only, False for downwards only, None for both. With a direction, a guard
+    that begins beyond zero waits until it has been on its near side.
+
+    It also happens when the reset of another transition changes the guard's sign in this direction, whether by the
+    state or by a mode: at the time of that one, with its derivative, after it. A guard on a counter lies between two
+    numbers (`y.count - 2.5`); one that a mode silences is 0.
     """
 
     guard: AbstractVar[Callable[..., Any]]

@@ -194,6 +194,7 @@ def test_verdicts_of_balls_each_for_itself():
     found = jax.jit(jax.vmap(run))(height, speed, restitution)
     start = RESULTS.guard_at_start
     expected = [RESULTS.zeno, RESULTS.zeno, start, start, RESULTS.grazing, RESULTS.successful, start]
+    np.testing.assert_allclose(found.ys["z"][[2, 3, 6], 1], [-10 - 490.5, -10.1 - 490.5, -490.5])  # they run to the end
     verdicts = [jax.tree.map(lambda x, k=k: x[k], found.result) for k in range(7)]
     assert [bool(a == b) for a, b in zip(verdicts, expected, strict=True)] == [True] * 7
     rest = [np.sqrt(2 / 9.81) * 3, 2 * 3 / 9.81 / (1 - 0.5)]  # t0 (1 + e) / (1 - e), and thrown up
@@ -201,6 +202,81 @@ def test_verdicts_of_balls_each_for_itself():
     period = 2 * np.sqrt(2 / 9.81)
     assert int(found.events.count[5]) == int(10 / period + 0.5)
     np.testing.assert_allclose(found.events.ts[5, :11], period * (np.arange(11) + 0.5), rtol=1e-9)
+
+
+def test_a_guard_that_begins_beyond_zero_waits_until_it_has_been_back():
+    same = lambda t, y, args: y
+    sections = [
+        Crossing(guard=lambda t, y, args: y[0], reset=same, direction=True),  # begins beyond
+        Crossing(guard=lambda t, y, args: y[0] - 0.5, reset=same, direction=True),  # begins on zero, upwards
+        Stop(lambda t, y, args: t - 20.0, direction=False),  # begins beyond, but on its way back
+    ]
+    found = hybrid(lambda t, y, args: (y[1], -y[0]), (0.5, 1.0), [0.0, 12.0], transitions=sections, max_events=3)
+    assert found.result == RESULTS.successful and found.events.which.tolist() == [0, 1, -1]
+    np.testing.assert_allclose(found.events.ts[:2], [2 * np.pi - np.arctan(0.5), 2 * np.pi], rtol=1e-6)
+
+
+def cascade(times, **options):
+    """A counter n and a number x, both raised at `times`; x is quartered above 1."""
+    up = lambda by: lambda t, y, args: {"x": y["x"] + 1, "n": y["n"] + by}
+    quarter = lambda t, y, args: {**y, "x": y["x"] / 4}
+    transitions = [
+        Stop(lambda t, y, args: y["n"].astype(float) - 2.5),
+        Schedule(times[jnp.asarray([0, 0, 1])], up(1)),
+        Crossing(guard=lambda t, y, args: y["x"] - 1, reset=quarter, direction=True),
+        Schedule(times[:1], up(0)),
+    ]
+    field = lambda t, y, args: {"x": -y["x"], "n": None}
+    y0 = {"x": jnp.asarray(0.5), "n": 0}
+    return hybrid(field, y0, [0.0, 1.5, 3.0], transitions=transitions, max_events=8, throw=False, **options)
+
+
+def end_of_cascade(times):
+    quartered = ((0.5 * jnp.exp(-times[0]) + 2) / 4 + 1) / 4
+    x = quartered * jnp.exp(times[0] - times[1]) + 1
+    return jnp.append(x, times[jnp.asarray([0, 0, 0, 0, 0, 1, 1])])
+
+
+def test_a_reset_that_leads_across_other_guards():
+    times = jnp.asarray([1.0, 2.0])
+
+    def run(times):
+        found = cascade(times)
+        return jnp.append(found.state.y["x"], found.events.ts[:7]), found
+
+    direction = jnp.asarray([1.0, 3.0])
+    found, slope, rest = jax.jvp(run, (times,), (direction,), has_aux=True)
+    assert rest.result == RESULTS.event_occurred and rest.state.y["n"] == 3
+    assert rest.events.which.tolist() == [1, 1, 2, 3, 2, 1, 0, -1]
+    expected = jax.jvp(end_of_cascade, (times,), (direction,))
+    np.testing.assert_allclose(found, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(slope, expected[1], rtol=1e-6)
+    np.testing.assert_allclose(rest.ys["x"][1], (found[0] - 1) * np.exp(0.5), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_derivatives_of_a_cascade():
+    run = lambda times: (lambda s: jnp.append(s.state.y["x"], s.events.ts[:7]))(cascade(times, **EXACT))
+    assert_derivatives(run, end_of_cascade, jnp.asarray([[1.0, 2.0], [0.9, 1.7]]))
+
+
+@pytest.mark.slow
+def test_stop_after_the_third_bounce():
+    hit = lambda t, y, e: {"z": y["z"], "v": -e * y["v"], "n": y["n"] + 1}
+    floor = Crossing(guard=lambda t, y, e: y["z"], reset=hit, direction=False)
+    third = [floor, Stop(lambda t, y, e: y["n"].astype(float) - 2.5)]
+    field = lambda t, y, e: {"z": y["v"], "v": -9.81 * jnp.ones_like(y["v"]), "n": None}
+
+    def run(e):
+        y0 = {"z": jnp.ones_like(e), "v": jnp.zeros_like(e), "n": 0}
+        found = hybrid(field, y0, [0.0, 9.0], transitions=third, args=e, max_events=4, throw=False, **EXACT)
+        return jnp.stack([found.state.t, found.state.y["v"], found.events.ts[3]])
+
+    def closed_form(e):
+        t = jnp.sqrt(2 / 9.81) * (1 + 2 * e + 2 * e**2)
+        return jnp.stack([t, e**3 * jnp.sqrt(2 * 9.81), t])
+
+    assert_derivatives(run, closed_form, jnp.asarray([0.8, 1.0]))
 
 
 @pytest.mark.slow
