@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._simulator import AbstractSimulator
-from .._types import Scalar, State
-from ._part import at_time, check_part, end_of_step, many_steps
+from .._types import as_parameter, Scalar, State
+from ._part import at_time, check_part, check_way_back, end_of_step, many_steps
 
 
 class Repeated(AbstractSimulator[State], Generic[State]):
@@ -28,7 +28,7 @@ class Repeated(AbstractSimulator[State], Generic[State]):
     @property
     def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The whole step."""
-        return self.n * self.simulator.dt
+        return self.n * as_parameter(self.simulator.dt)
 
     def __call__(self, state: State) -> State:
         """The state after all of these steps."""
@@ -52,11 +52,13 @@ class Composition(AbstractSimulator[State], Generic[State]):
         check_part(self, self.simulator)
         if not self.weights or abs(sum(self.weights) - 1) > 1e-12:
             raise ValueError(f"The weights of a Composition must sum to 1, not {sum(self.weights)}.")
+        if min(self.weights) < 0:
+            check_way_back(self, self.simulator)
 
     @property
     def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The whole step."""
-        return self.simulator.dt
+        return as_parameter(self.simulator.dt)
 
     def __call__(self, state: State) -> State:
         """The state after all of these steps."""

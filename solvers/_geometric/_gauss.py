@@ -18,7 +18,7 @@ from .._solution import TimeState
 from .._tree import all_finite, difference, leaf_name, refuse_other_than_floats
 from .._types import parameter
 from ._guarded import frozen, guarded, solution
-from ._pair import later
+from ._pair import check_state, later
 from ._stages import StageNewton
 
 
@@ -130,6 +130,7 @@ def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
 
 def _check(simulator: Any, state: TimeState) -> None:
     name = type(simulator).__name__
+    check_state(simulator, state, TimeState)
     refuse_other_than_floats(state.y, "state.y")
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.y):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):

@@ -71,7 +71,10 @@ class _Found(optx.AbstractRootFinder):
         return jnp.asarray(0)
 
     def step(self, fn, y, args, options, state, tags):
-        return y, state, None
+        # Never taken. But JAX drops custom rules from a scan that is differentiated twice in reverse mode; a loop that
+        # holds the equation is refused there, one without it would have the derivative zero.
+        residual, aux = fn(y, args)
+        return y - residual, state, aux
 
     def terminate(self, fn, y, args, options, state, tags):
         return jnp.asarray(True), optx.RESULTS.successful

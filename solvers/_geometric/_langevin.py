@@ -11,8 +11,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .._tree import is_concrete, is_float
 from .._types import as_parameter, Numbers, parameter, Scalar
-from ._pair import later, moved
-from ._part import AbstractCarrying
+from ._pair import check_state, later, moved
+from ._part import AbstractOneWay
 
 
 class LangevinState(eqx.Module):
@@ -24,7 +24,7 @@ class LangevinState(eqx.Module):
     key: PRNGKeyArray
 
 
-class BAOAB(AbstractCarrying[LangevinState]):
+class BAOAB(AbstractOneWay[LangevinState]):
     r"""Langevin dynamics, $\dot q = p/m$, $\mathrm{d}p = F\,\mathrm{d}t - \gamma p\,\mathrm{d}t + \sqrt{2 \gamma m kT}
     \,\mathrm{d}W$: half a kick, half a drift, the exact friction and noise, half a drift, half a kick.
 
@@ -34,9 +34,11 @@ class BAOAB(AbstractCarrying[LangevinState]):
 
     - `force`: a function `F(t, position)`; the value has the shape of the position.
     - `dt` $h$ [time].
-    - `mass`, `friction` $\gamma$ [1/time], `kT` [energy]: numbers, or arrays that broadcast against the position.
+    - `mass`, `friction` $\gamma$ [1/time], `kT` [energy]: numbers, or arrays that broadcast against the
+      position: masses of atoms are (n, 1) beside positions (n, 3).
 
-    The state is a `LangevinState`. Derivatives are of the path at fixed noise. Source: B. Leimkuhler and C. Matthews,
+    The state is a `LangevinState`. There is no step back. Derivatives are of the path at fixed noise; at 0, `friction`
+    and `kT` have none (they enter by their roots). Source: B. Leimkuhler and C. Matthews,
     Appl. Math. Res. Express 2013, 34, doi:10.1093/amrx/abs010.
     """
 
@@ -55,6 +57,7 @@ class BAOAB(AbstractCarrying[LangevinState]):
 
     def carried(self, state: LangevinState) -> Array:
         """The force."""
+        _check_state(self, state)
         return _force(self, state.t, state.position)
 
     def advance(self, state: LangevinState, carried: Array) -> tuple[LangevinState, Array]:
@@ -69,7 +72,7 @@ class BAOAB(AbstractCarrying[LangevinState]):
         return LangevinState(t=end, position=q, momentum=moved(p, half, force), key=key), force
 
 
-class OBABO(AbstractCarrying[LangevinState]):
+class OBABO(AbstractOneWay[LangevinState]):
     r"""Langevin dynamics as `BAOAB`, in another order: half of the friction and noise, a step of `VelocityVerlet`, half
     of the friction and noise.
 
@@ -79,9 +82,11 @@ class OBABO(AbstractCarrying[LangevinState]):
 
     - `force`: a function `F(t, position)`; the value has the shape of the position.
     - `dt` $h$ [time].
-    - `mass`, `friction` $\gamma$ [1/time], `kT` [energy]: numbers, or arrays that broadcast against the position.
+    - `mass`, `friction` $\gamma$ [1/time], `kT` [energy]: numbers, or arrays that broadcast against the
+      position: masses of atoms are (n, 1) beside positions (n, 3).
 
-    The state is a `LangevinState`. Derivatives are of the path at fixed noise. Source: G. Bussi and M. Parrinello,
+    The state is a `LangevinState`. There is no step back. Derivatives are of the path at fixed noise; at 0, `friction`
+    and `kT` have none (they enter by their roots). Source: G. Bussi and M. Parrinello,
     Phys. Rev. E 75, 056707 (2007), doi:10.1103/PhysRevE.75.056707.
     """
 
@@ -100,6 +105,7 @@ class OBABO(AbstractCarrying[LangevinState]):
 
     def carried(self, state: LangevinState) -> Array:
         """The force."""
+        _check_state(self, state)
         return _force(self, state.t, state.position)
 
     def advance(self, state: LangevinState, carried: Array) -> tuple[LangevinState, Array]:
@@ -111,6 +117,19 @@ class OBABO(AbstractCarrying[LangevinState]):
         force = _force(self, end, q)
         p = _thermalized(self, moved(p, half, force), half, after)
         return LangevinState(t=end, position=q, momentum=p, key=key), force
+
+
+def _check_state(simulator: Any, state: Any) -> None:
+    name = type(simulator).__name__
+    check_state(simulator, state, LangevinState)
+    if jnp.shape(state.momentum) != jnp.shape(state.position) or not is_float(state.momentum):
+        raise ValueError(
+            f"{name} needs a momentum of floats in the shape of the position, {jnp.shape(state.position)}, not "
+            f"{state.momentum!r}."
+        )
+    kind = jnp.result_type(state.key)
+    if not (jnp.issubdtype(kind, jax.dtypes.prng_key) or kind == jnp.uint32):
+        raise ValueError(f"{name} needs a key such as jax.random.key(0) in the state, not {state.key!r}.")
 
 
 def _force(simulator: Any, t: Any, position: Array) -> Array:

@@ -11,6 +11,12 @@ from jaxtyping import PyTree
 from .._tree import difference, is_float, refuse_other_than_floats
 
 
+def check_state(simulator: Any, state: Any, kind: type) -> None:
+    """The state is of the kind that the simulator advances."""
+    if not isinstance(state, kind):
+        raise ValueError(f"{type(simulator).__name__} needs a {kind.__name__}, not a {type(state).__name__}.")
+
+
 def check_separable(simulator: Any, field: Callable[..., PyTree], t: Any, y: Any) -> None:
     """`y` has two parts, `field` returns the like, and the rate of neither part depends on that part itself."""
     name = type(simulator).__name__

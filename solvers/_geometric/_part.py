@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._simulator import AbstractMaintained, AbstractSimulator
-from .._types import State, strong
+from .._types import as_parameter, State, strong
 from ._pair import later
 
 
@@ -23,6 +23,20 @@ class AbstractCarrying(AbstractSimulator[State]):
     @abc.abstractmethod
     def advance(self, state: State, carried: Any) -> tuple[State, Any]:
         """The state after one step, and what the next one begins with."""
+
+
+class AbstractOneWay(AbstractCarrying[State]):
+    """A simulator that has no step back in time: friction does not run backwards."""
+
+
+def check_way_back(whole: Any, simulator: Any) -> None:
+    """Refuse a simulator that has no step back, or that is made of one."""
+    one_way = lambda part: isinstance(part, AbstractOneWay)
+    for part in filter(one_way, jax.tree.leaves(simulator, is_leaf=one_way)):
+        raise ValueError(
+            f"{type(whole).__name__} with a negative weight goes back in time, which {type(part).__name__} cannot: "
+            "its friction and noise have no step back."
+        )
 
 
 def check_part(whole: Any, *parts: Any) -> None:
@@ -40,8 +54,11 @@ def check_part(whole: Any, *parts: Any) -> None:
 def scaled(simulator: Any, factor: Any) -> Any:
     """The simulator with `factor` times the step; one without a `dt` of its own is made of others that have one."""
     fields = dataclasses.fields(simulator)
-    if any(field.name == "dt" for field in fields):
-        dt = jnp.asarray(simulator.dt)
+    own = [field for field in fields if field.name == "dt"]
+    if own and own[0].metadata.get("static", False):
+        raise ValueError(f"The step of {type(simulator).__name__} cannot be scaled: declare `dt` by `parameter()`.")
+    if own:
+        dt = as_parameter(simulator.dt)
         return eqx.tree_at(lambda s: s.dt, simulator, dt * jnp.asarray(factor, dt.dtype))
     inner = [f.name for f in fields if isinstance(getattr(simulator, f.name), AbstractSimulator)]
     if not inner:

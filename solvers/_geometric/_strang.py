@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Generic
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from .._simulator import AbstractSimulator
 from .._solution import TimeState
-from .._tree import is_concrete
-from .._types import Scalar, State
+from .._tree import difference, is_concrete
+from .._types import as_parameter, Scalar, State
 from ._composition import check_count
 from ._pair import joined, moved
 from ._part import at_time, check_part, end_of_step, many_steps, scaled
@@ -41,13 +42,13 @@ class Strang(AbstractSimulator[State], Generic[State]):
     @property
     def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The whole step."""
-        return self.inner.dt
+        return as_parameter(self.inner.dt)
 
     def __call__(self, state: State) -> State:
         """One step."""
         half = scaled(self.outer, 0.5)
         first = half(state)
-        middle, end = end_of_step(state, half.dt), end_of_step(state, self.dt)
+        middle, end = end_of_step(state, as_parameter(half.dt)), end_of_step(state, self.dt)
         state = self.inner(at_time(first, getattr(state, "t", None)))
         return at_time(half(at_time(state, middle)), end)
 
@@ -78,7 +79,7 @@ class RESPA(AbstractSimulator[TimeState]):
     @property
     def dt(self) -> Scalar:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The whole step."""
-        return self.n * self.fast.dt
+        return self.n * as_parameter(self.fast.dt)
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
@@ -87,7 +88,11 @@ class RESPA(AbstractSimulator[TimeState]):
         y = state.y
         if not (isinstance(y, tuple) and len(y) == 2):
             raise ValueError(f"RESPA needs a state y of two parts, such as Phase(q, p), not {type(y).__name__}.")
-        kicked = joined(y, y[0], moved(y[1], self.dt, self.slow(middle, y[0])))
+        rate = self.slow(middle, y[0])
+        found = difference(jax.eval_shape(lambda: rate), jax.eval_shape(lambda: y[1]), "slow(t, q)")
+        if found is not None:
+            raise ValueError(f"RESPA.slow must return what the second part looks like, but {found}.")
+        kicked = joined(y, y[0], moved(y[1], self.dt, rate))
         return at_time(self._half(TimeState(t=middle, y=kicked)), end)
 
     def _half(self, state: TimeState) -> TimeState:

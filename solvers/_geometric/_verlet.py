@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 from .._simulator import AbstractSimulator
 from .._solution import TimeState
 from .._types import parameter
-from ._pair import check_separable, joined, later, moved
+from ._pair import check_separable, check_state, joined, later, moved
 from ._part import AbstractCarrying
 
 
@@ -37,6 +37,7 @@ class VelocityVerlet(AbstractCarrying[TimeState]):
 
     def carried(self, state: TimeState) -> PyTree:
         """The force."""
+        check_state(self, state, TimeState)
         check_separable(self, self.vector_field, state.t, state.y)
         return self.vector_field(state.t, state.y, None)[1]
 
@@ -68,6 +69,7 @@ class PositionVerlet(AbstractSimulator[TimeState]):
 
     def __call__(self, state: TimeState) -> TimeState:
         """The state at `t + dt`."""
+        check_state(self, state, TimeState)
         check_separable(self, self.vector_field, state.t, state.y)
         half = self.dt / 2
         y = drifted(self.vector_field, later(state.t, half / 2), state.y, half)

@@ -319,6 +319,8 @@ def test_weights_of_yoshida():
 pair = TimeState(t=jnp.zeros(()), y=(jnp.ones(2), jnp.ones(2)))
 damped = lambda t, y, args: (y[1], -y[0] - y[1])
 free = lambda t, y, args: (y[1], jnp.zeros_like(y[1]))
+BATH = dict(dt=0.1, mass=1.0, friction=1.0, kT=1.0)
+WARM = LangevinState(t=0, position=jnp.ones(2), momentum=jnp.ones(2), key=jax.random.key(0))
 BAD = {
     "needs a state y of two parts": lambda: VelocityVerlet(free, 0.1)(TimeState(t=pair.t, y=jnp.ones(2))),
     "rate of `v` depends on `v` itself": lambda: VelocityVerlet(Pendulum(length=1.0, damping=0.1), 0.1)(
@@ -333,6 +335,15 @@ BAD = {
     ),
     "weights of a Composition must sum to 1": lambda: Composition(PositionVerlet(free, 0.1), (0.5, 0.4)),
     "cannot be scaled": lambda: yoshida4(Clock())(pair),
+    "Composition with a negative weight goes back in time, which OBABO": lambda: yoshida4(
+        Repeated(OBABO(lambda t, q: -q, **BATH), 2)
+    ),
+    "declare `dt` by `parameter": lambda: yoshida4(Fixed(dt=0.1))(pair),
+    "momentum of floats in the shape of the position": lambda: BAOAB(lambda t, q: -q, **BATH)(
+        LangevinState(t=0, position=jnp.ones((2, 3)), momentum=jnp.ones((2, 1)), key=jax.random.key(0))
+    ),
+    "needs a key such as jax.random.key": lambda: OBABO(lambda t, q: -q, **BATH)(eqx.tree_at(lambda s: s.key, WARM, 0)),
+    "slow\\(t, q\\) is float64\\[1\\] instead": lambda: RESPA(lambda t, q: -q[:1], PositionVerlet(free, 0.1), 2)(pair),
     "same dt, not 0.1 and 0.2": lambda: Strang(PositionVerlet(free, 0.1), VelocityVerlet(free, 0.2)),
     "even number of short steps": lambda: RESPA(lambda t, q: -q, PositionVerlet(free, 0.1), 3),
     "RESPA needs a state y of two parts": lambda: RESPA(lambda t, q: -q, FixedStep(lambda t, y, args: -y, 0.1), 2)(
@@ -369,6 +380,22 @@ class Clock(AbstractSimulator[Any]):
         return state
 
 
+class Fixed(AbstractSimulator[Any]):
+    dt: float = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __call__(self, state):
+        return TimeState(t=state.t + self.dt, y=state.y)
+
+
+class Plain(AbstractSimulator[Any]):
+    """The clock alone, in double steps; dt is a Python number."""
+
+    dt: Any
+
+    def __call__(self, state):
+        return TimeState(t=state.t + self.dt, y=state.y + 2 * self.dt)
+
+
 class Listed(AbstractMaintained[Any]):
     dt: Any = parameter(default=0.1)
 
@@ -383,6 +410,15 @@ class Listed(AbstractMaintained[Any]):
 def test_bad_input_names_the_thing_and_the_cure(message):
     with pytest.raises(ValueError, match=message):
         BAD[message]()
+
+
+def test_a_step_that_is_a_plain_number_is_scaled():
+    start = TimeState(t=jnp.zeros(()), y=jnp.zeros(()))
+    for dt in (1, 0.5):
+        for whole in (yoshida4(Plain(dt)), Strang(Plain(dt / 2), Plain(dt / 2))):
+            end = whole(start)
+            np.testing.assert_allclose(end.t, whole.dt, rtol=1e-14)
+            np.testing.assert_allclose(end.y, 2 * dt, rtol=1e-14)
 
 
 def test_ready_made_systems_separate_or_are_refused():
