@@ -43,12 +43,16 @@ class AbstractEquation(eqx.Module):
         """v -> M v."""
 
     def between(self, method: Method, t: Array, h: Array, y: Array, curve: Array) -> Array:
-        """-h F of the collocation polynomial half way between its last two nodes."""
+        """-h F of the collocation polynomial half way between its last two nodes, where F has a derivative in it.
+
+        What an algebraic equation determines may jump, and then no step is short enough for a polynomial.
+        """
         theta = (method.c[-1] + method.c[-2]) / 2
         powers = np.arange(1, len(curve) + 1)
         here = jnp.tensordot(jnp.asarray(theta**powers, curve.dtype), curve, 1)
         slope = jnp.tensordot(jnp.asarray(powers * theta ** (powers - 1), curve.dtype), curve, 1) / h
-        return -h * self.residual(t + jnp.asarray(theta, jnp.result_type(t)) * h, y + here, slope)
+        value = self.residual(t + jnp.asarray(theta, jnp.result_type(t)) * h, y + here, slope)
+        return -h * jnp.where(_has_rate(self.mass(t, y, slope), value), value, 0)
 
     @abc.abstractmethod
     def defect(self, t: Array, h: Array, y: Array, here: Array, change: Array, slope: Array, fresh: Array) -> Array:
