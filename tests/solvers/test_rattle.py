@@ -212,6 +212,22 @@ def test_dependent_constraints_are_refused_and_poison_nobody():
     np.testing.assert_allclose(both.state.y.q[1], [1.6, 0, 0], atol=1e-15)
 
 
+def test_derivatives_of_the_others_after_a_failure():
+    field = Hamiltonian(lambda q, p: jnp.sum(p**2) / 2 + 9.81 * q[1])
+
+    def run(p):
+        state = TimeState(t=jnp.zeros(()), y=Phase(jnp.asarray([0.0, -1.0]), jnp.stack([p, 0 * p])))
+        return rollout(RATTLE(field, distance(1.0), 0.05), state, 15, save_every=15, throw=False).state.y.q[0]
+
+    x = ROD.at[jnp.asarray([0, 2, 3])].set(jnp.asarray([1.0, 1.0, 0.0]))
+    same = lambda p: in_angles(x.at[4].set(p), 0.05, 15).q[0]
+    starts = jnp.asarray([1.0, 90.0, 2.0])  # farther in a step than the circle is wide
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(run)))(starts)
+    assert np.isnan(values[1])
+    expected = jax.vmap(jax.value_and_grad(same))(starts[::2])
+    assert_trees_close((values[::2], slopes[::2]), expected, 1e-12)
+
+
 def test_a_step_too_long_is_nan():
     x = ROD.at[4].set(200.0)  # farther in a step than the circle is wide
     assert np.isnan(rollout(pendulum(x, 0.02), hung(x), 1, throw=False).state.y.q).all()
@@ -228,3 +244,6 @@ def test_bad_input_is_refused():
         RATTLE(drag, distance(1.0), 0.1)(state)
     with pytest.raises(ValueError, match="two parts"):
         RATTLE(lambda t, y, args: -y, distance(1.0), 0.1)(TimeState(t=jnp.asarray(0.0), y=jnp.ones(3)))
+    two = RATTLE(lambda t, y, args: Motion(y.v, -y.q), lambda q: (q[0], q[1]), 0.1)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="must return one float array"):
+        two(state)
