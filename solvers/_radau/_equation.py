@@ -42,7 +42,7 @@ class AbstractEquation(eqx.Module):
     def mass(self, t: Array, y: Array, slope: Array) -> Push:
         """v -> M v."""
 
-    def between(self, method: Method, t: Array, h: Array, y: Array, curve: Array) -> Array:
+    def between(self, method: Method, times: Array, h: Array, y: Array, curve: Array) -> Array:
         """-h F of the collocation polynomial half way between its last two nodes, where F has a derivative in it.
 
         What an algebraic equation determines may jump, and then no step is short enough for a polynomial.
@@ -51,7 +51,8 @@ class AbstractEquation(eqx.Module):
         powers = np.arange(1, len(curve) + 1)
         here = jnp.tensordot(jnp.asarray(theta**powers, curve.dtype), curve, 1)
         slope = jnp.tensordot(jnp.asarray(powers * theta ** (powers - 1), curve.dtype), curve, 1) / h
-        value = self.residual(t + jnp.asarray(theta, jnp.result_type(t)) * h, y + here, slope)
+        t = (times[-1] + times[-2]) / 2
+        value = self.residual(t, y + here, slope)
         return -h * jnp.where(_has_rate(self.mass(t, y, slope), value), value, 0)
 
     @abc.abstractmethod
@@ -114,7 +115,7 @@ class WithMass(AbstractEquation):
     def slope(self, t, y):
         """f."""
         f = self.term.vf(t * self.direction, self.unflat(y), self.args)
-        return self.direction * ravel_pytree(f)[0]
+        return ravel_pytree(f)[0]
 
     def residual(self, t, y, slope):
         """M slope - f."""
@@ -157,8 +158,8 @@ class General(AbstractEquation):
 
     def residual(self, t, y, slope):
         """F."""
-        moved = self.unflat(self.direction * slope)
-        return ravel_pytree(self.term.residual(t * self.direction, self.unflat(y), moved, self.args))[0]
+        value = self.term.residual(t * self.direction, self.unflat(y), self.unflat(slope), self.args)
+        return ravel_pytree(value)[0]
 
     def jacobian(self, t, y, slope):
         """-dF/dy."""

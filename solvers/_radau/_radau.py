@@ -127,7 +127,7 @@ class Radau(diffrax.AbstractImplicitSolver, diffrax.AbstractAdaptiveSolver, Abst
         curve = exact(jnp.asarray(method.lift, z.dtype), z)
         change = exact(jnp.asarray(method.error, z.dtype), constant(z))
         push = still.defect(t, step, y, here, change, slope, fresh)
-        between = still.between(method, t, step, y, constant(curve))
+        between = still.between(method, constant(times), step, y, constant(curve))
         seen = lambda defect: known.scale * known.blocks.first(defect / known.scale) / method.real
         error = _larger(seen(push), seen(between))
         result = diffrax.RESULTS.promote(found.result)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import FixedStep, integrate, Radau, RESULTS, stiff, TimeState
+from kinax.solvers import FixedStep, integrate, MassTerm, Radau, RESULTS, stiff, TimeState
 from tests.problems import MORE, Problem, PROBLEMS, scaled_error
 
 # The orbit magnifies errors 10^5 times. Robertson's slow mode is a difference of fast terms, which compiled code does
@@ -128,10 +128,11 @@ def test_a_component_without_a_tolerance():
 
 
 def test_backwards_in_time_with_diffrax():
-    term = diffrax.ODETerm(lambda t, y, args: -2 * t * y)
+    field = lambda t, y, args: -2 * t * y
     controller = diffrax.PIDController(rtol=1e-9, atol=1e-9)
-    found = diffrax.diffeqsolve(term, Radau(), 1.0, 0.0, None, jnp.exp(-1.0), stepsize_controller=controller)
-    np.testing.assert_allclose(jax.tree.leaves(found.ys)[0], [1.0], rtol=1e-8)
+    for term in (diffrax.ODETerm(field), MassTerm(lambda t, y, args: 2 * field(t, y, args), 2.0)):
+        found = diffrax.diffeqsolve(term, Radau(), 1.0, 0.0, None, jnp.exp(-1.0), stepsize_controller=controller)
+        np.testing.assert_allclose(jax.tree.leaves(found.ys)[0], [1.0], rtol=1e-8)
 
 
 def test_what_it_is_not_for_is_refused():
