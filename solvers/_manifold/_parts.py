@@ -17,10 +17,12 @@ _APART = 1e-3  # what is further from its group than this, relative to 1, is an 
 
 
 def is_group(x: Any) -> bool:
+    """Whether something is a Lie group, and so a leaf of `groups`."""
     return isinstance(x, AbstractLieGroup)
 
 
 def check_groups(groups: PyTree) -> None:
+    """Refuses a PyTree that holds something else than Lie groups."""
     for leaf in jax.tree.leaves(groups, is_leaf=is_group):
         if not is_group(leaf):
             raise ValueError(
@@ -34,6 +36,7 @@ def each(groups: PyTree, fn: Callable[..., PyTree], *trees: PyTree) -> PyTree:
 
 
 def moved(groups: PyTree, y: PyTree, u: PyTree) -> PyTree:
+    """Each part g of y as g exp(u)."""
     return each(groups, lambda group, g, u: group.product(g, group.exp(u)), y, u)
 
 
@@ -60,6 +63,7 @@ def start(groups: PyTree, y: PyTree) -> PyTree:
 
 
 def zero(groups: PyTree, y: PyTree) -> PyTree:
+    """The zero of each algebra."""
     return each(groups, lambda group, g: group.zero(g), y)
 
 
