@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
-from ._impulses import exact, impulses, Scales
+from ._exact import exact
+from ._impulses import impulses, Scales
 from ._judge import AbstractJudge, Verdict
 from ._radau import constant
 from ._results import RESULTS

@@ -77,8 +77,3 @@ def impulses(fn: Callable[[Array], Array], start: Array, scales: Scales) -> Arra
         throw=False,
     )
     return jnp.where(found.result == optx.RESULTS.successful, found.value, jnp.nan)
-
-
-def exact(a: Array, b: Array) -> Array:
-    """a @ b in full precision: GPUs would round float32 operands to ten bits."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 from numpy.polynomial import legendre
 
+from .._exact import exact
 from .._simulator import AbstractSimulator
 from .._solution import TimeState
 from .._tree import all_finite, difference, leaf_name, refuse_other_than_floats
@@ -111,7 +112,7 @@ def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
     times = state.t + jnp.asarray(tableau.c, state.t.dtype) * simulator.dt.astype(state.t.dtype)
     field = lambda t, y: ravel_pytree(simulator.vector_field(t, unflat(y), None))[0]
     slopes = lambda z: jax.vmap(lambda t, z: field(t, y0 + z))(times, z)
-    residual = lambda z: z - h * _exact(a, slopes(z))
+    residual = lambda z: z - h * exact(a, slopes(z))
     prepared = lambda start: _prepared(field, (later(state.t, simulator.dt / 2), state.t, start, h), c, a, unflat)
     guess, options = frozen(prepared, y0)(jax.lax.stop_gradient(y0))
     fixed = frozen(residual, guess)
@@ -124,7 +125,7 @@ def _collocated(simulator: Any, stages: int, state: TimeState) -> TimeState:
         throw=False,
     )
     good = (found.result == optx.RESULTS.successful) & all_finite((found.value, y0))
-    y1 = y0 + h * _exact(b, slopes(solution(residual, found.value, good)))  # h f damps what is left of an error
+    y1 = y0 + h * exact(b, slopes(solution(residual, found.value, good)))  # h f damps what is left of an error
     return TimeState(t=later(state.t, simulator.dt), y=unflat(jnp.where(good, y1, jnp.nan)))
 
 
@@ -157,8 +158,3 @@ def _prepared(field: Callable[..., Any], start: Any, c: Any, a: Any, unflat: Any
     most = jnp.where(most > 0, most, 1)
     scale = jnp.maximum(ravel_pytree(each)[0], jnp.finfo(y0.dtype).tiny * 1e8 + 1e-30 * most)
     return guess, dict(matrix=h * a, jacobian=jacobian, scale=scale, most=most)
-
-
-def _exact(a: Any, b: Any) -> Any:
-    """a @ b in full precision: GPUs would round float32 operands to ten bits."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

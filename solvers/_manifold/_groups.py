@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from .._exact import exact
 from ._series import cosine, cotangent_rest, cotangent_slope, sinc, sine_rest, versine
 
 
@@ -70,11 +71,11 @@ class SO3(AbstractLieGroup):
     def exp(self, u: Array) -> Array:
         r"""$1 + \frac{\sin\theta}{\theta} \hat u + \frac{1 - \cos\theta}{\theta^2} \hat u^2$, $\theta = |u|$."""
         square, once = _dot(u, u), _skew(u)
-        return jnp.eye(3, dtype=u.dtype) + sinc(square) * once + versine(square) * _matmul(once, once)
+        return jnp.eye(3, dtype=u.dtype) + sinc(square) * once + versine(square) * exact(once, once)
 
     def product(self, g: Array, h: Array) -> Array:
         """The matrix product."""
-        return _matmul(g, h)
+        return exact(g, h)
 
     def dexpinv(self, u: Array, a: Array) -> Array:
         r"""$a + \frac12 u \times a + k(|u|^2)\, u \times (u \times a)$."""
@@ -187,10 +188,6 @@ def _turned(a: Array) -> Array:
 
 def _skew(a: Array) -> Array:
     return jnp.tensordot(a, jnp.asarray(_LEVI_CIVITA, a.dtype), 1, precision=jax.lax.Precision.HIGHEST)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)  # GPUs would round to ten bits
 
 
 def _unit(a: Array) -> Array:

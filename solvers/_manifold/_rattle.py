@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._exact import exact
 from .._geometric._guarded import frozen, guarded, solution
 from .._geometric._pair import check_separable, joined, later
-from .._impulses import exact, impulses, Scales
+from .._impulses import impulses, Scales
 from .._simulator import AbstractCautious
 from .._solution import TimeState
 from .._tree import all_finite, is_concrete, is_float

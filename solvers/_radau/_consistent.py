@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, PyTree
 
+from .._exact import exact
 from .._impulses import impulses, Scales
 from .._judge import Verdict
 from .._results import RESULTS
 from .._tree import is_concrete
 from .._types import inexact_asarray, RealScalarLike
-from ._equation import AbstractEquation, constant, equation, exact
+from ._equation import AbstractEquation, constant, equation
 from ._terms import AbstractImplicitTerm
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ._equation import exact
+from .._exact import exact
 
 
 class Level(NamedTuple):

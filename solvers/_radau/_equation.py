@@ -12,6 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._exact import exact
 from .._tree import difference
 from ._method import Method
 from ._terms import AbstractImplicitTerm, MassTerm
@@ -220,11 +221,6 @@ def equation(terms: Any, args: PyTree, unflat: Callable[[Array], PyTree]) -> Abs
     if isinstance(term, AbstractImplicitTerm):
         return General(term, direction, args, unflat)
     return Explicit(terms, args, unflat)
-
-
-def exact(a: Array, b: Array) -> Array:
-    """a @ b in full precision: GPUs would round float32 operands to ten bits."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def constant(tree: PyTree) -> PyTree:

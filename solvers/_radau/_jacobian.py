@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array
 
-from ._equation import exact, Push
+from .._exact import exact
+from ._equation import Push
 
 
 class AbstractBlocks(eqx.Module):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, PyTree
 
-from ._equation import exact
+from .._exact import exact
 from ._jacobian import AbstractBlocks
 from ._method import radau
 

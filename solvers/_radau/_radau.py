@@ -11,11 +11,12 @@ import optimistix as optx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._exact import exact
 from .._judge import AbstractJudge, Verdict
 from .._results import RESULTS
 from ._collocation import along, Collocation, end_slope
 from ._consistent import judged, least_slope, standing
-from ._equation import check_structure, constant, equation, exact, Explicit, General, is_ordinary
+from ._equation import check_structure, constant, equation, Explicit, General, is_ordinary
 from ._jacobian import AbstractJacobian, Dense
 from ._method import Method, radau
 from ._newton import BlockNewton, Decoupled
