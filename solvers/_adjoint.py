@@ -19,9 +19,11 @@ from ._results import RESULTS
 from ._tree import is_concrete
 from ._types import State
 
+Run = Callable[[diffrax.AbstractAdjoint, Any], Any]  # a solve, as a function of the adjoint and of what it depends on
+
 
 class AbstractAdjoint(eqx.Module):
-    """How to differentiate a run. To add one, implement `run` (for `rollout`) and `for_diffrax` (for `integrate`).
+    """How to differentiate a run. To add one, implement `run` (for `rollout`) and `solve` (for `integrate`).
 
     `run` is given the simulator itself, not a closure over it, so that an adjoint can ask more of it than one step (a
     reversible simulator for its inverse, say).
@@ -34,8 +36,8 @@ class AbstractAdjoint(eqx.Module):
         """The last state, the saved observations (stacked) and the verdict of `recording.steps` steps from `state`."""
 
     @abc.abstractmethod
-    def for_diffrax(self) -> diffrax.AbstractAdjoint:
-        """The diffrax adjoint with the same meaning, or a ValueError."""
+    def solve(self, run: Run, given: PyTree) -> PyTree:
+        """`run(adjoint, given)`, a solve by diffrax that is given the diffrax adjoint to use; or a ValueError."""
 
 
 class Unrolled(AbstractAdjoint):
@@ -45,9 +47,9 @@ class Unrolled(AbstractAdjoint):
         """A plain scan."""
         return *scan_in_chunks(simulator, state, recording, recording.steps, lambda f: f), RESULTS.successful
 
-    def for_diffrax(self):
-        """`diffrax.DirectAdjoint`."""
-        return diffrax.DirectAdjoint()
+    def solve(self, run, given):
+        """With `diffrax.DirectAdjoint`."""
+        return run(diffrax.DirectAdjoint(), given)
 
 
 class Checkpointed(AbstractAdjoint):
@@ -85,9 +87,9 @@ class Checkpointed(AbstractAdjoint):
             out = _binomial(simulator, state, recording, self.checkpoints)
         return *out, RESULTS.successful
 
-    def for_diffrax(self):
-        """`diffrax.RecursiveCheckpointAdjoint` in reverse mode, `diffrax.ForwardMode` in forward mode."""
-        return _BothModes(self.checkpoints)
+    def solve(self, run, given):
+        """With `diffrax.RecursiveCheckpointAdjoint` in reverse mode, `diffrax.ForwardMode` in forward mode."""
+        return _in_both_modes(run, given, diffrax.RecursiveCheckpointAdjoint(self.checkpoints))
 
 
 class Forward(AbstractAdjoint):
@@ -98,9 +100,9 @@ class Forward(AbstractAdjoint):
         out = scan_in_chunks(simulator, state, recording, recording.steps, lambda f: f)
         return *jax.tree.map(_refuse_reverse, out), RESULTS.successful
 
-    def for_diffrax(self):
-        """`diffrax.ForwardMode`."""
-        return diffrax.ForwardMode()
+    def solve(self, run, given):
+        """With `diffrax.ForwardMode`."""
+        return run(diffrax.ForwardMode(), given)
 
 
 def _refuse_reverse(x: Any) -> Any:
@@ -127,57 +129,29 @@ def _binomial(simulator, state, recording, checkpoints):
     return scan(save, state, recording.saves)
 
 
-class _BothModes(diffrax.AbstractAdjoint):
-    """A solve that runs, and is differentiated in forward mode, by one adjoint, and in reverse mode by another."""
+def solve_with(adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None, run: Run, given: PyTree) -> PyTree:
+    """`run(adjoint, given)` with one of our adjoints, `Checkpointed()` if there is none, or one of diffrax's."""
+    if isinstance(adjoint, diffrax.AbstractAdjoint):
+        return run(adjoint, given)
+    return (Checkpointed() if adjoint is None else adjoint).solve(run, given)
 
-    checkpoints: int | None
 
-    def loop(
-        self,
-        *,
-        args,
-        terms,
-        solver,
-        stepsize_controller,
-        event,
-        saveat,
-        t0,
-        t1,
-        dt0,
-        max_steps,
-        throw,
-        init_state,
-        passed_solver_state,
-        passed_controller_state,
-        progress_meter,
-    ):
-        given = dict(
-            args=args,
-            terms=terms,
-            solver=solver,
-            stepsize_controller=stepsize_controller,
-            event=event,
-            saveat=saveat,
-            t0=t0,
-            t1=t1,
-            dt0=dt0,
-            max_steps=max_steps,
-            throw=throw,
-            init_state=init_state,
-            passed_solver_state=passed_solver_state,
-            passed_controller_state=passed_controller_state,
-            progress_meter=progress_meter,
-        )
-        arrays, rest = eqx.partition(given, eqx.is_array)
-        run = lambda adjoint: lambda arrays: adjoint.loop(**eqx.combine(arrays, rest))
-        reverse = run(diffrax.RecursiveCheckpointAdjoint(self.checkpoints))
-        forward: Any = eqx.filter_closure_convert(run(diffrax.ForwardMode()), arrays)
-        if forward.jaxpr.effects:  # they cannot be transposed, not even when nothing is asked for
-            return reverse(arrays)
-        if not is_concrete(forward.consts):  # some function closes over what may be differentiated
-            reverse = eqx.filter_closure_convert(reverse, arrays)
-        is_shape = lambda x: isinstance(x, jax.ShapeDtypeStruct)
-        return eqx.combine(_solve(forward, reverse, arrays), eqx.filter(forward.out_struct, is_shape, inverse=True))
+def _in_both_modes(run: Run, given: PyTree, reverse_adjoint: diffrax.AbstractAdjoint) -> PyTree:
+    """`run` with `diffrax.ForwardMode`, also in forward mode; its reverse mode is that of `run` with the other adjoint.
+
+    The two solves are compiled apart, so their steps differ by rounding. Nothing may depend on that: `run` must return
+    what belongs to the solution, not to a step.
+    """
+    arrays, rest = eqx.partition(given, eqx.is_array)
+    with_arrays = lambda adjoint: lambda arrays: run(adjoint, eqx.combine(arrays, rest))
+    reverse = with_arrays(reverse_adjoint)
+    forward: Any = eqx.filter_closure_convert(with_arrays(diffrax.ForwardMode()), arrays)
+    if forward.jaxpr.effects:  # they cannot be transposed, not even when nothing is asked for
+        return reverse(arrays)
+    if not is_concrete(forward.consts):  # some function closes over what may be differentiated
+        reverse = eqx.filter_closure_convert(reverse, arrays)
+    is_shape = lambda x: isinstance(x, jax.ShapeDtypeStruct)
+    return eqx.combine(_solve(forward, reverse, arrays), eqx.filter(forward.out_struct, is_shape, inverse=True))
 
 
 def _arrays(run, arrays):

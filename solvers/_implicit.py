@@ -59,9 +59,9 @@ class Implicit(AbstractAdjoint):
         ys = jax.tree.map(lambda y: jnp.asarray(y)[None], recording.observe(last))
         return last, ys, RESULTS.where(arrived, RESULTS.successful, RESULTS.not_converged)
 
-    def for_diffrax(self):
-        """`diffrax.ImplicitAdjoint`, for solves that end in a steady state."""
-        return diffrax.ImplicitAdjoint(linear_solver=self.linear_solver)
+    def solve(self, run, given):
+        """With `diffrax.ImplicitAdjoint`, for solves that end in a steady state."""
+        return run(diffrax.ImplicitAdjoint(linear_solver=self.linear_solver), given)
 
     def fixed_point(self, fn: Callable[[PyTree, Any], PyTree], x: PyTree, args: PyTree = None) -> PyTree:
         """`x`, where `x = fn(x, args)`."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from ._adjoint import AbstractAdjoint, Checkpointed
+from ._adjoint import AbstractAdjoint, solve_with
 from ._checkpoint import as_checkpoint, Checkpoint
 from ._diagnosis import culprit
 from ._judge import verdict_on
@@ -81,9 +81,10 @@ def integrate(
     keep = as_checkpoint(checkpoint)
     if keep is not None:
         return finish(_resumable(vector_field, y0, times, t0, dt0, args, machinery, keep), throw)
-    found = _solve(vector_field, y0, times, t0, dt0, args, machinery)
+    given = _Given(vector_field, y0, times, t0, dt0, args, machinery)
+    found = _solve(given)
     if throw and is_concrete(found.result) and found.result == RESULTS.stalled:
-        found = _diagnosed(found, vector_field, y0, times, t0, dt0, args, machinery)
+        found = _diagnosed(found, given)
     return finish(found, throw)
 
 
@@ -116,21 +117,29 @@ class _Machinery(NamedTuple):
     callback: Callable[[Any, PyTree], None] | None
 
 
+class _Given(NamedTuple):
+    """What a solution depends on."""
+
+    vector_field: Any
+    y0: PyTree
+    ts: Float[Array, " t"]
+    t0: RealScalarLike | None
+    dt0: RealScalarLike | None
+    args: PyTree
+    machinery: _Machinery
+
+
 @eqx.filter_jit
-def _solve(
-    vector_field: Any,
-    y0: PyTree,
-    ts: Float[Array, " t"],
-    t0: RealScalarLike | None,
-    dt0: RealScalarLike | None,
-    args: PyTree,
-    machinery: _Machinery,
-) -> Solution[TimeState]:
+def _solve(given: _Given) -> Solution[TimeState]:
+    return solve_with(given.machinery.adjoint, _run, given)
+
+
+def _run(adjoint: diffrax.AbstractAdjoint, given: _Given) -> Solution[TimeState]:
+    vector_field, y0, ts, t0, dt0, args, machinery = given
     refuse_other_than_floats(y0, "y0")
     y0, ts = jax.tree.map(strong, (y0, ts))
     times = save_times(ts, t0)
     solver = nonstiff() if machinery.solver is None else machinery.solver
-    adjoint = _adjoint(machinery.adjoint)
     limited = isinstance(adjoint, diffrax.BacksolveAdjoint | diffrax.ImplicitAdjoint)
     controller = controller_for(solver, machinery.controller, machinery.tolerances, dt0, machinery.callback)
     guarded = isinstance(controller, diffrax.AbstractAdaptiveStepSizeController) and not limited
@@ -177,14 +186,15 @@ def _solve(
     )
 
 
-def _diagnosed(found, vector_field, y0, ts, t0, dt0, args, machinery):
+def _diagnosed(found: Solution[TimeState], given: _Given) -> Solution[TimeState]:
     """A solve that stalled, with the number of the derivative that was not finite, if that is why."""
+    vector_field, machinery, ts = given.vector_field, given.machinery, given.ts
     if machinery.saveat is not None or not callable(vector_field) or isinstance(vector_field, diffrax.AbstractTerm):
         return found
     machinery = machinery._replace(saveat=diffrax.SaveAt(t1=True), callback=None)
-    end = _solve(vector_field, y0, ts, t0, dt0, args, machinery).state  # once more, for the state that it stalled in
+    end = _solve(given._replace(machinery=machinery)).state  # once more, for the state that it stalled in
     span = jnp.maximum(jnp.abs(end.t), jnp.max(jnp.abs(jnp.where(jnp.isfinite(ts), ts, 0))))
-    place = culprit(lambda t, y: vector_field(t, y, args), end.t, end.y, span)
+    place = culprit(lambda t, y: vector_field(t, y, given.args), end.t, end.y, span)
     if place < 0:
         return found
     stats = found.stats | {"nonfinite_component": place}
@@ -217,12 +227,6 @@ def _resumable(vector_field, y0, ts, t0, dt0, args, machinery, keep):
 def _with_end(saveat: diffrax.SaveAt) -> diffrax.SaveAt:
     """What the user saves, and the last time and state beside it."""
     return eqx.tree_at(lambda s: s.subs, saveat, (saveat.subs, diffrax.SubSaveAt(t1=True)), is_leaf=lambda x: x is None)
-
-
-def _adjoint(adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None) -> diffrax.AbstractAdjoint:
-    if adjoint is None:
-        adjoint = Checkpointed()
-    return adjoint.for_diffrax() if isinstance(adjoint, AbstractAdjoint) else adjoint
 
 
 def _positive(max_steps: Any) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox.internal as eqxi
 import jax
-from jax.extend.core import Primitive
+from jax.extend.core import jaxpr_as_fun, Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, PyTree
 
@@ -31,8 +31,22 @@ def with_transpose(value: PyTree, pull_back: Callable[[Any, Any], Any], residual
         return inputs_structure.flatten_up_to(cotangent)
 
     sizes = (len(values), len(known))
-    out = with_transpose_p.bind(*values, *known, *inputs, pull_back=flat_pull_back, sizes=sizes)
+    restored = _as_weak(flat_pull_back, [jax.typeof(x).weak_type for x in known])
+    out = with_transpose_p.bind(*values, *known, *inputs, pull_back=restored, sizes=sizes)
     return structure.unflatten(out)
+
+
+def _as_weak(pull_back: PullBack, weak: list[bool]) -> PullBack:
+    """The same; of these residuals the types are weak, which JAX may have forgotten when it transposes (0.12 does)."""
+
+    def restored(known, cotangents):
+        types = [jax.typeof(x) for x in known]
+        if [t.weak_type for t in types] == weak:
+            return pull_back(known, cotangents)
+        types = [jax.ShapeDtypeStruct(t.shape, t.dtype, weak_type=w) for t, w in zip(types, weak, strict=True)]
+        return jaxpr_as_fun(jax.make_jaxpr(pull_back)(types, cotangents))(*known, *cotangents)
+
+    return restored
 
 
 def _split(operands, sizes):

@@ -1,5 +1,6 @@
 """`hybrid`: continuous time with transitions."""
 
+import functools as ft
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
-from .._adjoint import AbstractAdjoint, Checkpointed
+from .._adjoint import AbstractAdjoint, solve_with
 from .._codes import as_result, code_of
 from .._diagnosis import culprit
 from .._presets import nonstiff
@@ -86,7 +87,7 @@ def hybrid(
     tolerances = jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype)
     method = _Method(solver, stepsize_controller, tolerances, adjoint, max_events, max_steps)
     _check(y0, times, t0, transitions, method)
-    return finish(_solve(vector_field, y0, times, t0, dt0, args, transitions, method), throw)
+    return finish(_solve(_Given(vector_field, y0, times, t0, dt0, args, transitions, method)), throw)
 
 
 class _Method(NamedTuple):
@@ -100,21 +101,32 @@ class _Method(NamedTuple):
     max_steps: int
 
 
-@eqx.filter_jit
-def _solve(
-    vector_field: Any,
-    y0: PyTree,
-    ts: Array,
-    t0: RealScalarLike | None,
-    dt0: RealScalarLike | None,
-    args: PyTree,
-    transitions: tuple[AbstractTransition, ...],
-    method: _Method,
-) -> Solution[TimeState]:
-    times = save_times(jax.tree.map(strong, ts), t0)
-    machinery = _machinery(vector_field, y0, times, dt0, args, transitions, method)
-    start = _start(y0, times, machinery)
+class _Given(NamedTuple):
+    """What a solution depends on."""
 
+    vector_field: Any
+    y0: PyTree
+    ts: Array
+    t0: RealScalarLike | None
+    dt0: RealScalarLike | None
+    args: PyTree
+    transitions: tuple[AbstractTransition, ...]
+    method: _Method
+
+
+@eqx.filter_jit
+def _solve(given: _Given) -> Solution[TimeState]:
+    return solve_with(given.method.adjoint, _run, given)
+
+
+def _run(adjoint: diffrax.AbstractAdjoint, given: _Given) -> Solution[TimeState]:
+    method = given.method
+    times = save_times(jax.tree.map(strong, given.ts), given.t0)
+    machinery = _machinery(given, times, adjoint)
+    start = _start(given.y0, times, machinery)
+
+    # A segment is computed again in the backward pass. prevent_cse: a scan is a barrier of its own.
+    @ft.partial(jax.checkpoint, prevent_cse=False)
     def advance(now, k):
         idle = lambda now: (now, (jnp.full_like(now.t, jnp.inf), jnp.asarray(-1)))
         last = k == method.max_events
@@ -139,7 +151,8 @@ def _solve(
     )
 
 
-def _machinery(vector_field, y0, times: SaveTimes, dt0, args, transitions, method: _Method) -> Machinery:
+def _machinery(given: _Given, times: SaveTimes, adjoint: diffrax.AbstractAdjoint) -> Machinery:
+    vector_field, y0, _, _, dt0, args, transitions, method = given
     solver = nonstiff() if method.solver is None else method.solver
     rtol, atol = method.tolerances
     controller = method.controller
@@ -153,8 +166,6 @@ def _machinery(vector_field, y0, times: SaveTimes, dt0, args, transitions, metho
             f"{type(solver).__name__} estimates no error, so steps cannot adapt. Pass "
             "stepsize_controller=diffrax.ConstantStepSize() and dt0=, or wrap it: diffrax.HalfSolver(solver)."
         )
-    adjoint = Checkpointed() if method.adjoint is None else method.adjoint
-    adjoint = adjoint.for_diffrax() if isinstance(adjoint, AbstractAdjoint) else adjoint
     if isinstance(adjoint, diffrax.BacksolveAdjoint | diffrax.ImplicitAdjoint):
         raise ValueError(
             f"{type(adjoint).__name__} cannot see transitions; use Checkpointed(), Forward() or Unrolled()."

@@ -7,8 +7,22 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 import pytest
-from kinax.solvers import Crossing, Doses, hybrid, MassTerm, parameter, RESULTS, Schedule, stiff, Stop
+from kinax.solvers import (
+    AbstractAdjoint,
+    Checkpointed,
+    Crossing,
+    Doses,
+    hybrid,
+    integrate,
+    MassTerm,
+    parameter,
+    RESULTS,
+    Schedule,
+    stiff,
+    Stop,
+)
 
 EXACT: dict[str, Any] = dict(rtol=1e-13, atol=1e-13, solver=diffrax.Dopri8())
 TINY: dict[str, Any] = dict(rtol=1e-10, atol=1e-10)
@@ -74,6 +88,41 @@ def test_two_elastic_balls_swap_everything():
     y0 = jnp.asarray([0.0, 1.0, 1.5, 0.5])
     exchanged = [[0, 1, 0, 3.0], [1, 0, 3.0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
     assert_derivatives(run, lambda y0: jnp.asarray(exchanged) @ y0 + jnp.asarray([-0.2, 0.2, 0, 0]), y0[None])
+
+
+class StepsApart(AbstractAdjoint):
+    """Differentiates in reverse mode a solve with other steps, as rounding alone can make them."""
+
+    def run(self, simulator, state, recording):
+        raise NotImplementedError
+
+    def solve(self, run, given):
+        def apart(adjoint, given):
+            other = isinstance(adjoint, diffrax.RecursiveCheckpointAdjoint)
+            return run(adjoint, given._replace(dt0=jnp.asarray(0.01)) if other else given)
+
+        return Checkpointed().solve(apart, given)
+
+
+@pytest.mark.slow
+def test_derivatives_do_not_depend_on_the_steps():
+    """Of a decay that is filled up again: when, and what is left at the end; and of a solve that an event ends."""
+    field = lambda t, y, p: -p[0] * y
+    options: Any = dict(rtol=1e-12, atol=1e-12, solver=diffrax.Tsit5(), adjoint=StepsApart())
+
+    def filled(p):
+        refill = Crossing(guard=lambda t, y, p: y - p[2], reset=lambda t, y, p: p[1])
+        found = hybrid(field, p[1], [0.0, 3.0], transitions=[refill], args=p, max_events=1, **options)
+        return found.events.ts[0] * found.state.y
+
+    def ended(p):
+        event = diffrax.Event(lambda t, y, args, **_: y - args[2], optx.Newton(1e-13, 1e-13))
+        return integrate(field, p[1], [0.0, 3.0], args=p, events=event, **options).state.t
+
+    time = lambda p: jnp.log(p[1] / p[2]) / p[0]
+    p = jnp.asarray([0.4, 2.0, 1.0])
+    for run, exact in ((filled, lambda p: time(p) * p[1] * jnp.exp(-p[0] * (3 - time(p)))), (ended, time)):
+        np.testing.assert_allclose(jax.jit(jax.grad(run))(p), jax.grad(exact)(p), **TINY)
 
 
 # A thermostat: p = (rate of loss, outside, heating, low, high)
