@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._adjoint import AbstractAdjoint
+from ._derived import with_derivative
 from ._loop import scan_in_chunks
 from ._results import RESULTS
 from ._types import strong
@@ -77,44 +78,32 @@ class Implicit(AbstractAdjoint):
 
     def _attach(self, residual, x, args):
         x, args = jax.tree.map(_as_array, (x, args))
-        x = jax.tree.map(jax.lax.stop_gradient, x)
         residual = eqx.filter_closure_convert(residual, x, args)
-        return _solution(x, (residual, args), self)
+        return with_derivative(x, self._push_forward, (residual, args))
 
+    def _push_forward(self, x, problem, change):
+        moving, still = eqx.partition(
+            problem, jax.tree.map(lambda t: t is not None, change, is_leaf=lambda t: t is None)
+        )
 
-@eqx.filter_custom_jvp
-def _solution(x, problem, rule):
-    """`x`, as the solution of residual(x, args) = 0."""
-    del problem, rule
-    return x
+        def residual_at(moving):
+            residual, args = eqx.combine(moving, still)
+            return residual(x, args)
 
-
-@_solution.def_jvp
-def _solution_jvp(primals, tangents):
-    x, problem, rule = primals
-    _, tangent, _ = tangents
-    x = _solution(x, problem, rule)
-    moved = jax.tree.map(lambda t: t is not None, tangent, is_leaf=lambda t: t is None)
-    moving, still = eqx.partition(problem, moved)
-
-    def residual_at(moving):
-        residual, args = eqx.combine(moving, still)
-        return residual(x, args)
-
-    residual, args = problem
-    operator = lx.JacobianLinearOperator(residual, x, args)
-    solve = lambda operator, v: lx.linear_solve(operator, v, rule.linear_solver, throw=False).value
-    value, change = eqx.filter_jvp(residual_at, (moving,), (tangent,))
-    change = jax.tree.map(lambda v, d: jnp.zeros_like(v) if d is None else d, value, change)  # None: independent of it
-    correction = jax.lax.stop_gradient(solve(operator, value))
-    probe = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(0), leaf.shape, leaf.dtype), x)
-    regained = jax.lax.stop_gradient(solve(operator, operator.mv(probe)))
-    regular = _close(_minus(regained, probe), probe, 1e-3, 0.0)
-    trust = jnp.where(_close(correction, x, rule.rtol, rule.atol) & regular, -1.0, jnp.nan)
-    # The transposed solve, in reverse mode, raises for a singular operator: there any other one will do.
-    sound = lambda v: jax.tree.map(lambda there, else_: jnp.where(regular, there, else_), operator.mv(v), v)
-    guarded = lx.FunctionLinearOperator(sound, operator.in_structure())
-    return x, solve(guarded, jax.tree.map(lambda d: trust.astype(d.dtype) * d, change))
+        residual, args = problem
+        operator = lx.JacobianLinearOperator(residual, x, args)
+        solve = lambda operator, v: lx.linear_solve(operator, v, self.linear_solver, throw=False).value
+        value, change = eqx.filter_jvp(residual_at, (moving,), (change,))
+        change = jax.tree.map(lambda v, d: jnp.zeros_like(v) if d is None else d, value, change)  # None: independent
+        correction = jax.lax.stop_gradient(solve(operator, value))
+        probe = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(0), leaf.shape, leaf.dtype), x)
+        regained = jax.lax.stop_gradient(solve(operator, operator.mv(probe)))
+        regular = _close(_minus(regained, probe), probe, 1e-3, 0.0)
+        trust = jnp.where(_close(correction, x, self.rtol, self.atol) & regular, -1.0, jnp.nan)
+        # The transposed solve, in reverse mode, raises for a singular operator: there any other one will do.
+        sound = lambda v: jax.tree.map(lambda there, else_: jnp.where(regular, there, else_), operator.mv(v), v)
+        guarded = lx.FunctionLinearOperator(sound, operator.in_structure())
+        return solve(guarded, jax.tree.map(lambda d: trust.astype(d.dtype) * d, change))
 
 
 def _as_array(x: Any) -> Any:

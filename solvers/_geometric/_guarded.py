@@ -7,9 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-import optimistix as optx
 from jaxtyping import Array, Bool
 
+from .._derived import with_derivative
 from .._tree import all_finite
 
 
@@ -43,41 +43,19 @@ def _guarded_jvp(primals, tangents):
 def solution(fn: Callable[[Array], Array], x: Array, good: Bool[Array, ""]) -> Array:
     """`x`, which was found to solve fn(x) = 0 where `good`, with the derivative of a solution there."""
     # elsewhere x = 0, so that the derivative is one of an equation that has it
-    zero = lambda x, _: jnp.where(good, fn(x), x)
-    found = optx.root_find(
-        zero,
-        _Found(),
-        jnp.where(good, jax.lax.stop_gradient(x), 0),
-        adjoint=optx.ImplicitAdjoint(linear_solver=lx.AutoLinearSolver(well_posed=True)),
-        throw=False,
-    )
-    return jnp.where(good, found.value, 0)  # no derivative that is not finite comes back here
+    zero = eqx.filter_closure_convert(lambda x, good: jnp.where(good, fn(x), x), x, good)
+    found = with_derivative(jnp.where(good, x, 0), _implicit_function, (zero, good))
+    return jnp.where(good, found, 0)  # no derivative that is not finite comes back here
+
+
+def _implicit_function(x, problem, change):
+    zero, good = problem
+    _, moved = eqx.filter_jvp(lambda problem: problem[0](x, problem[1]), (problem,), (change,))
+    operator = lx.JacobianLinearOperator(lambda x, _: zero(x, good), x)
+    return -lx.linear_solve(operator, moved, lx.AutoLinearSolver(well_posed=True), throw=False).value
 
 
 def frozen(fn: Callable[[Array], Any], x: Array) -> Callable[[Array], Any]:
     """The function, with nothing to differentiate in it but its argument."""
     constant = lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_inexact_array(leaf) else leaf
     return jax.tree.map(constant, eqx.filter_closure_convert(fn, x))
-
-
-class _Found(optx.AbstractRootFinder):
-    """Nothing is left to do."""
-
-    rtol: Any = 0.0
-    atol: Any = 0.0
-    norm: Callable[[Any], Any] = optx.max_norm
-
-    def init(self, fn, y, args, options, f_struct, aux_struct, tags):
-        return jnp.asarray(0)
-
-    def step(self, fn, y, args, options, state, tags):
-        # Never taken. But JAX drops custom rules from a scan that is differentiated twice in reverse mode; a loop that
-        # holds the equation is refused there, one without it would have the derivative zero.
-        residual, aux = fn(y, args)
-        return y - residual, state, aux
-
-    def terminate(self, fn, y, args, options, state, tags):
-        return jnp.asarray(True), optx.RESULTS.successful
-
-    def postprocess(self, fn, y, aux, args, options, state, tags, result):
-        return y, aux, {}

@@ -32,10 +32,23 @@ def root(theta):
     return Implicit(linear_solver=lx.LU()).root(lambda x, args: {"x": x["x"] ** 3 + theta * x["x"] - 1}, x)
 
 
+def roots(theta):
+    """Three roots, each in the equation of the next, in a scan."""
+
+    def step(x, _):
+        fixed = jax.lax.stop_gradient(theta * x)
+        newton = lambda _, y: y - (y**3 + y - fixed) / (3 * y**2 + 1)
+        y = jax.lax.fori_loop(0, 12, newton, fixed)
+        return Implicit().root(lambda y, right: y**3 + y - right, y, theta * x), None
+
+    return jax.lax.scan(step, jnp.asarray(0.7), None, length=3)[0]
+
+
 CASES = {
     "fixed point": (fixed_point, jnp.array([0.9, 0.4])),
     "minimum": (minimum, jnp.array([1.0, -2.0])),
     "root": (root, jnp.array(0.7)),
+    "roots": (roots, jnp.array(1.3)),
 }
 
 

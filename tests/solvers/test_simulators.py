@@ -78,3 +78,22 @@ def test_derivatives_in_both_modes(case):
         return case.view(rollout(case.make(parameters, dt), case.start(parameters), 4, save_every=4).state)
 
     check_both_modes(last, (case.parameters, jnp.asarray(DT)))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in ("implicit_midpoint", "gauss_3", "rattle")])
+@pytest.mark.slow
+def test_second_derivatives_through_a_scan(case):
+    """What solves equations, in all four orders of the modes."""
+    grow = lambda s: jax.tree.map(lambda x: x * s, case.parameters)
+
+    def last(s):
+        parameters = grow(s)
+        state = rollout(case.make(parameters, jnp.asarray(DT)), case.start(parameters), 3, save_every=3).state
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(case.view(state)))
+
+    at, h = jnp.asarray(1.1), 1e-4
+    slope = jax.jit(jax.grad(last))
+    expected = (slope(at + h) - slope(at - h)) / (2 * h)
+    for outer in (jax.jacfwd, jax.jacrev):
+        for inner in (jax.jacfwd, jax.jacrev):
+            np.testing.assert_allclose(jax.jit(outer(inner(last)))(at), expected, rtol=1e-6)
