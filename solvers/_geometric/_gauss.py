@@ -36,8 +36,8 @@ class GaussLegendre(AbstractSimulator[TimeState]):
     - `stages`: s, 1 or more.
     - `root_finder`: `StageNewton()` by default; `StageFixedPoint()` for large states and short steps.
 
-    Derivatives are those of the equations (implicit function theorem), in both modes. Source: E. Hairer, C. Lubich,
-    G. Wanner, Geometric Numerical Integration (2006), sections II.1, VI.4 and VIII.6.
+    Derivatives are those of the equations (implicit function theorem), in both modes and to any order. Source:
+    E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration (2006), sections II.1, VI.4 and VIII.6.
     """
 
     vector_field: Callable[..., PyTree]
