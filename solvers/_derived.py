@@ -6,11 +6,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 from jaxtyping import PyTree
 
-PushForward = Callable[[list[Any], list[Any], list[Any]], list[Any]]
+from ._primitive import passing
 
 
 def with_derivative(x: PyTree, push_forward: Callable[[Any, Any, Any], Any], known: PyTree) -> PyTree:
@@ -67,10 +66,4 @@ def _batch(axis, operands, dims, *, push_forward, size):
     return _derived_p.bind(*values, *inputs, push_forward=push, size=size), [0] * size
 
 
-_derived_p = Primitive("derived")
-_derived_p.multiple_results = True
-_derived_p.def_impl(_values)
-_derived_p.def_abstract_eval(_values)
-mlir.register_lowering(_derived_p, mlir.lower_fun(_values, multiple_results=True))
-ad.primitive_jvps[_derived_p] = _jvp
-batching.fancy_primitive_batchers[_derived_p] = _batch
+_derived_p = passing("derived", _values, _jvp, _batch)

@@ -5,9 +5,11 @@ from typing import Any
 
 import equinox.internal as eqxi
 import jax
-from jax.extend.core import jaxpr_as_fun, Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.extend.core import jaxpr_as_fun
+from jax.interpreters import ad, batching
 from jaxtyping import Array, PyTree
+
+from ._primitive import passing
 
 PullBack = Callable[[list[Array], list[Array]], list[Array]]
 
@@ -96,11 +98,5 @@ def _batch(axis, operands, dims, *, pull_back, sizes):
     return out, [0] * len(out)
 
 
-with_transpose_p = Primitive("with_transpose")
-with_transpose_p.multiple_results = True
-with_transpose_p.def_impl(_values)
-with_transpose_p.def_abstract_eval(_values)
-mlir.register_lowering(with_transpose_p, mlir.lower_fun(_values, multiple_results=True))
-ad.primitive_jvps[with_transpose_p] = _jvp
+with_transpose_p = passing("with_transpose", _values, _jvp, _batch)
 ad.primitive_transposes[with_transpose_p] = _transpose
-batching.fancy_primitive_batchers[with_transpose_p] = _batch
