@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from ._adjoint import AbstractAdjoint, solve_with
 from ._checkpoint import as_checkpoint, Checkpoint
 from ._diagnosis import culprit
+from ._diffeqsolve import diffeqsolve
 from ._judge import verdict_on
 from ._presets import nonstiff
 from ._results import RESULTS
@@ -150,7 +151,7 @@ def _run(adjoint: diffrax.AbstractAdjoint, given: _Given) -> Solution[TimeState]
         saveat = saveat if plain else _with_end(saveat)
     terms = terms_of(vector_field, times.t0, y0, args)
     begin = verdict_on(solver, terms, times.t0, y0, args, machinery.tolerances)
-    inner = diffrax.diffeqsolve(
+    inner = diffeqsolve(
         terms,
         solver,
         times.t0,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from ._results import RESULTS
-from ._tree import is_concrete, is_float, is_number, leaf_name
+from ._tree import is_concrete, is_float, leaf_name, nan_where
 from ._types import as_parameter, RealScalarLike, Scalar, State
 
 
@@ -52,7 +52,8 @@ class Solution(eqx.Module, Generic[State]):
     def evaluate(self, t: RealScalarLike) -> PyTree:
         """The state at time `t` by dense output, inside the range that was integrated.
 
-        Needs `integrate(..., saveat=diffrax.SaveAt(dense=True))`. Outside the range it raises, it never extrapolates.
+        Needs `integrate(..., saveat=diffrax.SaveAt(dense=True))`. Outside the range it raises, or is NaN where it is traced; it never
+        extrapolates.
         """
         if self.interpolation is None:
             raise ValueError(
@@ -67,41 +68,18 @@ class Solution(eqx.Module, Generic[State]):
         outside = (t < first) | (t > last)
         if is_concrete((t, first, last)) and bool(outside):
             raise ValueError(f"t = {t} is outside the range that was integrated, [{first}, {last}].")
-        t = eqx.error_if(t, outside, "t is outside the range that was integrated")
-        return self.interpolation.evaluate(t)
+        return nan_where(outside, self.interpolation.evaluate(t))
 
 
 def finish(solution: Solution, throw: bool) -> Solution:
-    """Raise if `throw` and the run failed: at once for values, from inside the program when traced."""
+    """Raise if `throw` and the run failed; where it is traced nothing can raise, so all floats of a failure are NaN."""
     if not throw:
         return solution
     if not is_concrete(solution.result):
-        numbers, keys = eqx.partition(solution, is_number)  # the check cannot be tied to a PRNG key
-        numbers = solution.result.error_if(numbers, ~solution.succeeded)
-        floats, others = eqx.partition(numbers, is_float)
-        return eqx.combine(_nan_derivative(floats, ~solution.succeeded), others, keys)
+        return nan_where(~solution.succeeded, solution)
     if _code(solution.result) not in (_code(RESULTS.successful), _code(RESULTS.event_occurred)):
         raise RuntimeError(f"{RESULTS[solution.result]}\nStatistics: {_readable(solution)}")
     return solution
-
-
-@eqx.filter_custom_jvp
-def _nan_derivative(tree: PyTree, failed: Bool[Array, "..."]) -> PyTree:
-    """`tree`, with a NaN derivative where the run failed.
-
-    A program that computes a derivative alone drops the values, and the check that would raise with them.
-    """
-    del failed
-    return tree
-
-
-@_nan_derivative.def_jvp
-def _nan_derivative_jvp(primals, tangents):
-    tree, failed = primals
-    tangent, _ = tangents
-    factor = jnp.where(failed, jnp.nan, 1.0)
-    scale = lambda t: None if t is None else t * factor.astype(t.dtype)
-    return tree, jax.tree.map(scale, tangent, is_leaf=lambda t: t is None)
 
 
 def _code(result: Any) -> int:

@@ -45,6 +45,12 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
     return functools.reduce(jnp.logical_and, map(jnp.isfinite, zeros), jnp.asarray(True))
 
 
+def nan_where(failed: Bool[Array, ""], tree: PyTree) -> PyTree:
+    """The tree with all floats NaN if `failed`, and their derivatives with them: a failure that nothing can overlook."""
+    factor = jnp.where(failed, jnp.nan, 1.0)
+    return jax.tree.map(lambda x: x * factor.astype(x.real.dtype) if is_float(x) else x, tree)
+
+
 def refuse_nonfinite(tree: PyTree, root: str) -> None:
     """Raise a ValueError that names the first leaf with a NaN or an infinity, if values can be looked at."""
     for leaf in jax.tree.leaves(tree):

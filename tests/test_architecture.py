@@ -102,7 +102,7 @@ assert not jax._src.xla_bridge._backends, "importing kinax started a JAX backend
 
 
 def public_names(package: str) -> list[str]:
-    tree = ast.parse((ROOT / package / "__init__.py").read_text())
+    tree = ast.parse((ROOT / package / "__init__.pyi").read_text())
     names = [a for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names]
     assert all(a.asname == a.name for a in names), "public names are written `from ._file import Name as Name`"
     return [a.name for a in names]
@@ -113,7 +113,7 @@ def test_public_names_are_documented(package):
     module = importlib.import_module(f"kinax.{package}")
     page = (ROOT / f"docs/api/{package}.md").read_text()
     listed = re.findall(rf"^::: kinax\.{package}\.(\w+)", page, flags=re.MULTILINE)
-    assert sorted(listed) == sorted(public_names(package)), "the API page and __init__.py list different names"
+    assert sorted(listed) == sorted(public_names(package)), "the API page and __init__.pyi list different names"
     for name in public_names(package):
         thing = getattr(module, name)
         assert not (inspect.isclass(thing) or inspect.isroutine(thing)) or (thing.__doc__ or "").strip(), name

@@ -9,6 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import Implicit, RESULTS
+from ...solvers._tree import nan_where
 from .._dynamics import AbstractShape
 from .._measure import check_species
 from .._neighbors import AbstractNeighbors, neighbor_list
@@ -82,7 +83,14 @@ def minimize(
     moved, energy = _attached(potential, last, adjoint)
     steps = max_steps - budget + end.steps
     found = Minimum(moved, energy, end.residual, steps, _verdict(end, allowed), landscape.neighbors)
-    return found.result.error_if(found, found.result != RESULTS.successful) if throw else found
+    failed = found.result != RESULTS.successful
+    if not throw:
+        return found
+    if isinstance(failed, Tracer):
+        return nan_where(failed, found)
+    if failed:
+        raise RuntimeError(RESULTS[found.result])
+    return found
 
 
 class _End(eqx.Module):

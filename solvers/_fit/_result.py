@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .._problem import jacobian, Problem
@@ -144,8 +144,8 @@ class FitResult(eqx.Module):
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level}.")
         if not self.problem.is_plain:
-            return float(scipy.stats.norm.ppf(0.5 + level / 2))
-        return float(scipy.stats.t.ppf(0.5 + level / 2, max(self.degrees_of_freedom, 1)))
+            return float(scipy.special.ndtri(0.5 + level / 2))
+        return float(scipy.special.stdtrit(max(self.degrees_of_freedom, 1), 0.5 + level / 2))
 
     @property
     def plot(self) -> Plots:

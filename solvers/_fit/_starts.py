@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats.qmc as qmc
+import scipy
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._problem import Problem
@@ -32,7 +32,7 @@ class LatinHypercube(AbstractStarts):
 
     def points(self, problem, key):
         """By SciPy's `LatinHypercube`."""
-        draw = lambda p, seed: qmc.LatinHypercube(p, rng=np.random.default_rng(seed)).random(self.n - 1)
+        draw = lambda p, seed: scipy.stats.qmc.LatinHypercube(p, rng=np.random.default_rng(seed)).random(self.n - 1)
         return _fill(problem, key, self.n, draw)
 
 
@@ -46,7 +46,7 @@ class Sobol(AbstractStarts):
 
         def draw(p, seed):
             power = max(1, int(np.ceil(np.log2(max(2, self.n - 1)))))
-            return qmc.Sobol(p, rng=np.random.default_rng(seed)).random_base2(power)[: self.n - 1]
+            return scipy.stats.qmc.Sobol(p, rng=np.random.default_rng(seed)).random_base2(power)[: self.n - 1]
 
         return _fill(problem, key, self.n, draw)
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from .._codes import code_of
+from .._diffeqsolve import diffeqsolve
 from .._results import RESULTS
 from .._tree import all_finite, difference
 from .._types import Scalar
@@ -154,7 +155,7 @@ def _solve(machinery: Machinery, flow: Flow, now: Standing, live: Array) -> tupl
     end = jnp.where(live & ~due.now, machinery.end, now.t)
     window = _window(machinery, now.t, end)
     watch = Watch(machinery.solver, flow.guards, now.above, still(stop), flow.tolerances)
-    inner = diffrax.diffeqsolve(
+    inner = diffeqsolve(
         diffrax.ODETerm(flow.field),
         watch,
         now.t,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
+import scipy
 from jaxtyping import Array, Float
 
 from .._problem import Problem, Squares
@@ -25,7 +25,7 @@ class ScipyProblem(NamedTuple):
     """
 
     x0: np.ndarray
-    bounds: scipy.optimize.Bounds
+    bounds: "scipy.optimize.Bounds"
     residuals: _Function
     jacobian: _Function
     cost: _Function

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
-import scipy.sparse
+import scipy
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from .._tree import is_concrete
 from .._types import inexact_asarray, RealScalarLike
@@ -179,7 +178,7 @@ def banded(
         raise ValueError("banded: the Jacobian near y0 is not finite; give a y0 (and t0) that the solution passes.")
     seen = np.any(found != 0, axis=0)
     both = scipy.sparse.csr_matrix(seen | seen.T | np.eye(len(seen), dtype=bool))
-    order = reverse_cuthill_mckee(both, symmetric_mode=True)
+    order = scipy.sparse.csgraph.reverse_cuthill_mckee(both, symmetric_mode=True)
     place = np.argsort(order)
     rows, columns = both.nonzero()
     width = int(np.max(np.abs(place[rows] - place[columns]), initial=1))

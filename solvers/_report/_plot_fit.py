@@ -5,7 +5,7 @@ from typing import Any, TYPE_CHECKING
 
 import jax
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import PyTree
 
 from .._problem import Observed
@@ -73,7 +73,7 @@ def plot_residuals(result: "FitResult", experiments: list[str], ax: Any) -> Any:
         legend(left)
     everyone = np.sort(np.concatenate(list(scores.values())))
     everyone = everyone[np.isfinite(everyone)]
-    normal = scipy.stats.norm.ppf((np.arange(everyone.size) + 0.5) / max(everyone.size, 1))
+    normal = scipy.special.ndtri((np.arange(everyone.size) + 0.5) / max(everyone.size, 1))
     right.plot(normal, normal, color=INK, lw=0.8)
     right.plot(normal, everyone, "o", color=MUTED, ms=3, mew=0)
     label(right, "standard normal quantile")

@@ -5,7 +5,7 @@ from typing import Any, TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float
 
 from ._panels import color, INK, label, legend, MUTED, panels, pyplot, SMALL, squeeze, with_unit

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float
 
 from .._distributions import AbstractNoise
@@ -54,5 +54,5 @@ def normal_scores(observed: Observed):
     seen = observed.present
     for flags in (observed.below, observed.above):
         seen = seen if flags is None else seen & ~flags
-    scores = jnp.where(below < above, scipy.stats.norm.ppf(below), -scipy.stats.norm.ppf(above))
+    scores = jnp.where(below < above, scipy.special.ndtri(below), -scipy.special.ndtri(above))
     return jnp.where(seen, scores, jnp.nan)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .._ensemble import ensemble

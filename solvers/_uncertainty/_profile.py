@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float
 
 from .._fit import FitResult
@@ -102,14 +102,14 @@ def _threshold(result: FitResult, level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}.")
     if not result.problem.is_plain:
-        return float(scipy.stats.chi2.ppf(level, 1)) / 2
+        return float(scipy.special.ndtri(0.5 + level / 2)) ** 2 / 2
     free = result.degrees_of_freedom
     if free < 1 or not float(result.cost) > 0:
         raise ValueError(
             f"The noise of plain residuals is known by their scatter, but this fit has {free} degrees of freedom and "
             f"cost {float(result.cost):g}. State the noise: return Observed(values, Normal(predicted, sd))."
         )
-    return float(result.cost) * float(scipy.stats.f.ppf(level, 1, free)) / free
+    return float(result.cost) * float(scipy.special.stdtrit(free, 0.5 + level / 2)) ** 2 / free
 
 
 def _lanes(result: FitResult, chosen: list[int], threshold: float, reach: float) -> Lane:
