@@ -19,6 +19,11 @@ def as_result(code: Any) -> RESULTS:
     return jax.tree.map(lambda _: jnp.asarray(code, jnp.int32), RESULTS.successful)
 
 
+def promoted(result: Any) -> RESULTS:
+    """A result of diffrax as one of ours, which keep their codes; `RESULTS.promote` would compile a program."""
+    return as_result(code_of(result))
+
+
 def message_of(code: Any) -> str:
     """The message of a code; empty for success."""
     return RESULTS[as_result(code)]

@@ -1,5 +1,6 @@
 """`diffrax.diffeqsolve` as a part of a larger program: not compiled by itself, and without host callbacks."""
 
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -31,4 +32,4 @@ def _unchecked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # diffrax checks inside the program, by a host callback, that the times to save at are in order, which kinax has looked
 # at before. A program with a callback is not kept in JAX's persistent cache, and cannot be exported.
-diffeqsolve: Callable[..., diffrax.Solution] = _unchecked(diffrax.diffeqsolve.__wrapped__)
+diffeqsolve: Callable[..., diffrax.Solution] = _unchecked(inspect.unwrap(diffrax.diffeqsolve))

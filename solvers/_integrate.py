@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ._adjoint import AbstractAdjoint, solve_with
 from ._checkpoint import as_checkpoint, Checkpoint
+from ._codes import promoted
 from ._diagnosis import culprit
 from ._diffeqsolve import diffeqsolve
 from ._judge import verdict_on
@@ -174,8 +175,9 @@ def _run(adjoint: diffrax.AbstractAdjoint, given: _Given) -> Solution[TimeState]
         (saved_ts, end_ts), (saved_ys, end_ys) = inner.ts, inner.ys  # pyright: ignore[reportGeneralTypeIssues]
         end_t, end_y = end_ts[0], jax.tree.map(lambda y: y[0], end_ys)
     stalled_at = inner.controller_state[1] if guarded else jnp.asarray(jnp.inf, times.t1.dtype)  # pyright: ignore
-    verdict = RESULTS.where(stalled_at < times.t1, RESULTS.stalled, RESULTS.promote(inner.result))
-    verdict = RESULTS.where(begin.result == RESULTS.successful, verdict, begin.result)
+    verdict = RESULTS.where(stalled_at < times.t1, RESULTS.stalled, promoted(inner.result))
+    if begin.result is not RESULTS.successful:
+        verdict = RESULTS.where(begin.result == RESULTS.successful, verdict, begin.result)
     return Solution(
         ts=times.restore(saved_ts) if machinery.saveat is None else saved_ts,  # pyright: ignore[reportArgumentType]
         ys=saved_ys,

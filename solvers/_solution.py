@@ -52,8 +52,8 @@ class Solution(eqx.Module, Generic[State]):
     def evaluate(self, t: RealScalarLike) -> PyTree:
         """The state at time `t` by dense output, inside the range that was integrated.
 
-        Needs `integrate(..., saveat=diffrax.SaveAt(dense=True))`. Outside the range it raises, or is NaN where it is traced; it never
-        extrapolates.
+        Needs `integrate(..., saveat=diffrax.SaveAt(dense=True))`. It never extrapolates: outside
+        the range it raises, or is NaN where values are traced.
         """
         if self.interpolation is None:
             raise ValueError(

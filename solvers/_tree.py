@@ -46,7 +46,7 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
 
 
 def nan_where(failed: Bool[Array, ""], tree: PyTree) -> PyTree:
-    """The tree with all floats NaN if `failed`, and their derivatives with them: a failure that nothing can overlook."""
+    """The tree with all floats NaN if `failed`, and their derivatives with them, so that nothing overlooks it."""
     factor = jnp.where(failed, jnp.nan, 1.0)
     return jax.tree.map(lambda x: x * factor.astype(x.real.dtype) if is_float(x) else x, tree)
 

@@ -17,7 +17,13 @@ else:
 State = TypeVar("State")
 Scalar = Float[Array, ""]
 Numbers: TypeAlias = Any  # the type of a parameter's field: numbers and arrays go in, float arrays come out
+AnyArray = Array | np.ndarray
 RealScalarLike = float | int | Array | np.ndarray
+
+
+def numerics_of(x: AnyArray) -> Any:
+    """The library of functions for an array: NumPy's on the host, where nothing has to be compiled, else JAX's."""
+    return np if isinstance(x, np.ndarray) else jnp
 
 
 def strong(x: Any) -> Any:
@@ -33,10 +39,19 @@ def inexact_asarray(x: Any) -> Any:
     transformations build modules with placeholders in their fields.
     """
     if isinstance(x, int | float | complex | list | tuple | np.ndarray | np.generic):
+        leaves = jax.tree.leaves(x)
+        if all(isinstance(leaf, int | float | complex | np.ndarray | np.generic) for leaf in leaves):
+            return _from_host(x, leaves)
         x = strong(jnp.asarray(x))
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.integer):
         x = x.astype(jnp.result_type(float))
     return x
+
+
+def _from_host(x: Any, leaves: list[Any]) -> Any:
+    # `jnp.asarray` and `astype` would compile a program for each shape
+    dtype = jnp.result_type(*leaves) if leaves else jnp.result_type(float)
+    return jax.device_put(np.asarray(x, jnp.result_type(float) if jnp.issubdtype(dtype, jnp.integer) else dtype))
 
 
 def as_parameter(x: Any) -> Any:

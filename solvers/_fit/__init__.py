@@ -1,4 +1,5 @@
 from ._covariance import spectrum as spectrum
+from ._each import fit_each as fit_each, Fits as Fits
 from ._estimate import Estimate as Estimate, estimate as estimate
 from ._fit import fit as fit
 from ._load import FitRecord as FitRecord, load_fit as load_fit

@@ -1,9 +1,8 @@
 """What the linearized problem knows of every direction."""
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from .._search import Linearization
 
@@ -16,15 +15,15 @@ class Information(eqx.Module):
     - `scale`: the size of a change of each coordinate that changes the data by one unit.
     """
 
-    inverse: Float[Array, "p p"]
-    blind: Float[Array, "k p"]
-    scale: Float[Array, " p"]
+    inverse: Float[np.ndarray, "p p"]
+    blind: Float[np.ndarray, "k p"]
+    scale: Float[np.ndarray, " p"]
 
-    def unseen(self, g: Float[Array, "m p"]) -> Bool[Array, " m"]:
+    def unseen(self, g: Float[np.ndarray, "m p"]) -> Bool[np.ndarray, " m"]:
         """Which of the sensitivities `g` reach into directions that the data do not see."""
         g = g * self.scale[None, :]
-        reach = jnp.sum((g @ self.blind.T) ** 2, axis=1)
-        return reach > jnp.finfo(g.dtype).eps ** 0.5 * jnp.sum(g**2, axis=1)
+        reach = np.sum((g @ self.blind.T) ** 2, axis=1)
+        return reach > np.finfo(g.dtype).eps ** 0.5 * np.sum(g**2, axis=1)
 
 
 def information(linear: Linearization, held: Bool[np.ndarray, " p"], determined: bool) -> Information:
@@ -45,7 +44,7 @@ def information(linear: Linearization, held: Bool[np.ndarray, " p"], determined:
     blind[:, ~held] = unseen
     scales = np.ones(p, jac.dtype)
     scales[~held] = scale
-    return Information(jnp.asarray(half @ half.T), jnp.asarray(blind), jnp.asarray(scales))
+    return Information(half @ half.T, blind, scales)
 
 
 def spectrum(jac: Float[np.ndarray, "n p"]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

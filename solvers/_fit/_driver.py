@@ -1,17 +1,21 @@
 """Runs searches from many starts in segments, so that they can be watched, saved, interrupted and resumed."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._checkpoint import in_segments, Keeper
+from .._remembered import Remembered
 from .._search import AbstractMethod, AbstractObjective, advance, SearchState
-from ._machine import Machine
+from .._signature import signature_of
+from ._machine import Machine, raising
 from ._progress import Reporter
+
+_shapes: Remembered[Any, SearchState] = Remembered(64)  # to find them takes longer than a small search
 
 
 class _Begin(eqx.Module):
@@ -36,10 +40,22 @@ class _Advance(eqx.Module):
         return advance(self.method, self.objective, state, self.num_steps, self.max_steps)
 
 
+class _Go(eqx.Module):
+    """A search alone: both, in one program."""
+
+    begin: _Begin
+    advance: _Advance
+
+    def __call__(self, state: SearchState) -> SearchState:
+        standing = state.standing
+        begun = jax.lax.cond(standing.num_evaluations > 0, lambda: state, lambda: self.begin(standing.z))
+        return self.advance(begun)
+
+
 def search_all(
     objective: AbstractObjective,
     method: AbstractMethod,
-    points: Float[Array, "n p"],
+    points: Float[np.ndarray, "n p"],
     max_steps: int,
     machine: Machine,
     keeper: Keeper,
@@ -56,17 +72,21 @@ class _Searches:
 
     objective: AbstractObjective
     method: AbstractMethod
-    points: Float[Array, "n p"]
+    points: Float[np.ndarray, "n p"]
     max_steps: int
     machine: Machine
     reporter: Reporter
 
     def first(self, stored: list[np.ndarray] | None) -> SearchState:
         """The states that were stored, or those of the first few searches."""
-        if stored is None:
+        if stored is None and len(self.points) > 1:
             return self._begun(slice(self.machine.lanes))
-        shape = jax.eval_shape(_Begin(self.objective, self.method), self.points[0])
-        return jax.tree.unflatten(jax.tree.structure(shape), stored)
+        begin = _Begin(self.objective, self.method)
+        shape = _shapes.get(signature_of(begin), lambda: eqx.filter_eval_shape(begin, self.points[0]))
+        if stored is not None:
+            return jax.tree.unflatten(jax.tree.structure(shape), stored)
+        blank = jax.tree.map(lambda x: np.zeros((1, *x.shape), x.dtype), shape)
+        return eqx.tree_at(lambda s: s.standing.z, blank, self.points)
 
     def are_done(self, states: SearchState) -> bool:
         """Whether all have begun and ended."""
@@ -90,13 +110,22 @@ class _Searches:
         return self.machine.run(_Begin(self.objective, self.method), self.points[some], _place)
 
     def _advanced(self, states: SearchState, some: np.ndarray, num_steps: int) -> tuple[SearchState, int]:
-        count = lambda x: jnp.asarray(x, jnp.int32)
+        count = lambda x: jax.device_put(np.int32(x))
         step = _Advance(self.objective, self.method, count(num_steps), count(self.max_steps))
+        if len(self.points) == 1:  # needs no workers
+            alone = jax.device_put(jax.tree.map(lambda x: x[0], states))
+            moved = raising(_call, _Go(_Begin(self.objective, self.method), step), alone)
+            return jax.tree.map(lambda x: np.asarray(x)[None], moved), num_steps
         moved = self.machine.run(step, jax.tree.map(lambda x: x[some], states), _place)
         return jax.tree.map(lambda all, new: _replaced(all, some, new), states, moved), some.size * num_steps
 
     def _left(self, states: SearchState) -> np.ndarray:
         return np.flatnonzero(~states.standing.done & (states.standing.num_steps < self.max_steps))
+
+
+@eqx.filter_jit
+def _call(search: _Go, state: SearchState) -> SearchState:
+    return search(state)
 
 
 def _place(states: SearchState) -> np.ndarray:

@@ -2,21 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import optimistix as optx
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._checkpoint import as_checkpoint, Checkpoint, Keeper
+from .._checkpoint import as_checkpoint, Keeper
 from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
 from .._results import RESULTS
-from .._search import AbstractMethod, Linearization
+from .._search import AbstractMethod, LevenbergMarquardt, Linearization, SearchState
 from .._tree import is_concrete, is_float
+from .._types import Scalar
 from ._covariance import information
 from ._driver import search_all
 from ._machine import Machine
@@ -70,10 +70,11 @@ def fit(
     search converged and `throw`.
     """
     problem = _as_problem(model, residuals, data, parameters, loss)
-    key = jax.random.key(0) if key is None else key
-    plan = _Plan(problem, as_method(method, problem), as_starts(starts), key, max_steps)
-    machine = Machine(batch_size, devices)
-    result = result_of(problem, plan.run(machine, as_checkpoint(checkpoint), progress), plan.recipe)
+    plan = plan_for(problem, method, starts, key, max_steps)
+    saved = as_checkpoint(checkpoint)
+    keeper = Keeper(saved, {} if saved is None else plan.belongs)
+    result = plan.found(Machine(batch_size, devices), keeper, progress)
+    _check_any_began(result.starts, problem)
     if throw and result.result != RESULTS.successful:
         raise RuntimeError(
             f"The fit did not converge in {result.stats['num_steps']} steps: {RESULTS[result.result]} "
@@ -83,7 +84,7 @@ def fit(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What decides a fit's numbers."""
 
     problem: Problem
@@ -102,10 +103,15 @@ class _Plan:
         texts = {"method": repr(self.method), "starts": repr(self.starts), "key": _key_text(self.key)}
         return texts | {"max_steps": str(self.max_steps)}
 
-    def run(self, machine: Machine, checkpoint: Checkpoint | None, progress: bool) -> StartTable:
-        """Search from every start."""
+    @property
+    def belongs(self) -> dict[str, str]:
+        """What a checkpoint of this fit belongs to."""
+        method, points = method_digest(self.method, self.problem), self.starts.points(self.problem, self.key)
+        return {"kind": "fit", **fingerprint(self.problem), "method": method, "starts": digest(points)}
+
+    def found(self, machine: Machine, keeper: Keeper, progress: bool) -> FitResult:
+        """What the search from every start found."""
         points = self.starts.points(self.problem, self.key)
-        keeper = Keeper(checkpoint, {} if checkpoint is None else _belongs(self.problem, self.method, points))
         reporter = Reporter(points.shape[0], progress)
         try:
             states = search_all(self.problem, self.method, points, self.max_steps, machine, keeper, reporter)
@@ -113,8 +119,13 @@ class _Plan:
             reporter.close()
         limit = int(jax.tree.leaves(RESULTS.nonlinear_max_steps_reached)[0])
         table = start_table(np.asarray(points), states, limit, self.problem.experiments)
-        _check_any_began(table, self.problem)
-        return table
+        return result_of(self.problem, table, self.recipe, _seen(self.problem, self.method, states, table.best))
+
+
+def plan_for(problem: Problem, method: Any, starts: Any, key: PRNGKeyArray | None, max_steps: int) -> Plan:
+    """The plan of a fit, from what `fit` is given; raises for what does not go together."""
+    key = _default_key() if key is None else key
+    return Plan(problem, as_method(method, problem), as_starts(starts), key, max_steps)
 
 
 _TRACED = (
@@ -131,7 +142,7 @@ def _as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: An
 
 
 def _given_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
-    if not is_concrete((model, data, jnp.zeros(()))):  # under jit even a constant is traced
+    if not is_concrete((model, data, jax.device_put(0.0))):  # under jit even a constant is traced
         raise TypeError(_TRACED)
     if isinstance(model, Problem):
         if any(x is not None for x in (residuals, data, parameters, loss)):
@@ -142,9 +153,11 @@ def _given_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss:
     return Problem(model, residuals, data, parameters=parameters, loss=loss)
 
 
-def _belongs(problem: Problem, method: AbstractMethod, points: Float[Array, "n p"]) -> dict[str, str]:
-    """What a checkpoint of this fit belongs to."""
-    return {"kind": "fit", **fingerprint(problem), "method": method_digest(method, problem), "starts": digest(points)}
+def _default_key() -> PRNGKeyArray:
+    """`jax.random.key(0)`; that of the usual generator is known without a program."""
+    if jax.config.jax_default_prng_impl != "threefry2x32":
+        return jax.random.key(0)
+    return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl="threefry2x32")
 
 
 def _key_text(key: PRNGKeyArray) -> str:
@@ -171,12 +184,19 @@ def _check_any_began(table: StartTable, problem: Problem) -> None:
     raise ValueError(f"The simulation fails at all {table.cost.size} starts. {why}")
 
 
-def result_of(problem: Problem, table: StartTable, recipe: dict[str, str]) -> FitResult:
-    """What the best of the searches in the table found."""
+class Look(NamedTuple):
+    """The cost at a point, and its local model."""
+
+    cost: Scalar
+    linearization: Linearization
+
+
+def result_of(problem: Problem, table: StartTable, recipe: dict[str, str], look: Look | None = None) -> FitResult:
+    """What the best of the searches in the table found; `look` there, if one has been had already."""
     best = table.best
-    z = jnp.asarray(table.z[best])
-    cost, linear, at_bound = _look(problem, z)
-    held = np.asarray(at_bound)
+    z = jax.device_put(table.z[best])
+    cost, linear = _look(problem, z) if look is None else look
+    held = np.asarray((table.z[best] <= np.asarray(problem.lower)) | (table.z[best] >= np.asarray(problem.upper)))
     determined = not problem.is_plain or problem.num_data > int((~held).sum())
     return FitResult(
         problem=problem,
@@ -197,6 +217,17 @@ def result_of(problem: Problem, table: StartTable, recipe: dict[str, str]) -> Fi
 
 
 @eqx.filter_jit
-def _look(problem: Problem, z: Float[Array, " p"]) -> tuple[Float[Array, ""], Linearization, Bool[Array, " p"]]:
-    """The cost, its local model, and which coordinates lie on a bound."""
-    return problem.evaluate(z).cost, problem.linearize_optimum(z), (z <= problem.lower) | (z >= problem.upper)
+def _look(problem: Problem, z: Float[Array, " p"]) -> Look:
+    evaluation, linearization = problem.examine_optimum(z)
+    return Look(evaluation.cost, linearization)
+
+
+def _seen(problem: Problem, method: AbstractMethod, states: SearchState, best: int) -> Look | None:
+    """What the search itself saw at its best point: nothing has to be computed again.
+
+    The curvature of priors counts differently at an optimum.
+    """
+    if not isinstance(method, LevenbergMarquardt) or problem.layout.has_priors:
+        return None
+    last = jax.tree.map(lambda x: x[best], states)
+    return Look(jax.device_put(last.standing.cost), method.linearization(last))

@@ -39,9 +39,20 @@ class Machine(eqx.Module):
         values = jax.tree.map(np.array, found.values)
         raised = np.flatnonzero(np.isnan(certain(values).reshape(equal.size, -1)).any(axis=1))
         if raised.size:
-            why = found.failures[int(raised[0])].rstrip(".")
-            raise RuntimeError(
-                f"`residuals` raised: {why}. A simulation that fails has to return that as a value: pass throw=False "
-                "to it, and return its result (or NaN)."
-            )
+            raise _raised(found.failures[int(raised[0])])
         return values
+
+
+def raising(fn: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
+    """`fn(*arguments)` for one member, here and now; the same RuntimeError if it raised while it ran."""
+    try:
+        return jax.block_until_ready(fn(*arguments))
+    except RuntimeError as error:  # of Equinox or of JAX
+        raise _raised(str(error).splitlines()[0]) from error
+
+
+def _raised(why: str) -> RuntimeError:
+    return RuntimeError(
+        f"`residuals` raised: {why.rstrip('.')}. A simulation that fails has to return that as a value: pass "
+        "throw=False to it, and return its result (or NaN)."
+    )

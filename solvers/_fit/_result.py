@@ -7,12 +7,11 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy
 from jaxtyping import Array, Bool, Float, PyTree
 
-from .._problem import jacobian, Problem
+from .._problem import Problem, view
 from .._report import Plots, save_fit, write_report
 from .._results import RESULTS
 from .._search import Linearization
@@ -82,7 +81,7 @@ class FitResult(eqx.Module):
     @property
     def derived(self) -> dict[str, float]:
         """The values of the tied and the fixed parameters by name."""
-        return {row.label: float(row.value) for row in self.problem.layout.derived(self.z)}
+        return {row.label: row.value for row in self.problem.layout.derived(self.z)}
 
     @property
     def scatter(self) -> float:
@@ -92,20 +91,24 @@ class FitResult(eqx.Module):
         return 2 * float(self.cost) / max(self.degrees_of_freedom, 1)
 
     @property
-    def covariance(self) -> Float[Array, "p p"]:
+    def covariance(self) -> Float[np.ndarray, "p p"]:
         """The covariance of the parameters' values."""
-        slope = jnp.diagonal(jax.jacfwd(self.problem.values)(self.z))
-        covariance = self.scatter * slope[:, None] * self.information.inverse * slope[None, :]
-        lost = self.information.unseen(jnp.eye(self.z.size, dtype=self.z.dtype))
-        covariance = jnp.where(lost[:, None] & lost[None, :], jnp.inf, covariance)
-        return jnp.where(self.at_bound[:, None] | self.at_bound[None, :], jnp.nan, covariance)
+        slope = np.asarray(view(self.problem.layout, self.z).slope)
+        covariance = np.asarray(self.scatter * slope[:, None] * self.information.inverse * slope[None, :], slope.dtype)
+        lost = self.information.unseen(np.eye(self.z.size, dtype=self.z.dtype))
+        covariance[lost[:, None] & lost[None, :]] = np.inf
+        covariance[self.at_bound[:, None] | self.at_bound[None, :]] = np.nan
+        return covariance
 
     @property
-    def correlation(self) -> Float[Array, "p p"]:
+    def correlation(self) -> Float[np.ndarray, "p p"]:
         """The correlations of the parameters; NaN where an error is infinite or unknown."""
-        error = jnp.sqrt(jnp.diagonal(self.covariance))
-        matrix = self.covariance / (error[:, None] * error[None, :])
-        return jnp.where(jnp.isfinite(error)[:, None] & jnp.isfinite(error)[None, :], matrix, jnp.nan)
+        covariance = self.covariance
+        error = np.sqrt(np.diagonal(covariance))
+        known = np.isfinite(error)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            matrix = covariance / (error[:, None] * error[None, :])
+        return np.where(known[:, None] & known[None, :], matrix, np.nan)
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -115,7 +118,7 @@ class FitResult(eqx.Module):
     @property
     def coordinate_errors(self) -> Float[np.ndarray, " p"]:
         """The standard errors of the coordinates `z`; NaN for those at a bound."""
-        spread = np.asarray(self._spread(jnp.eye(self.z.size, dtype=self.z.dtype)))
+        spread = self._spread(np.eye(self.z.size, dtype=self.z.dtype))
         return np.where(self.at_bound, np.nan, spread)
 
     def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
@@ -124,9 +127,9 @@ class FitResult(eqx.Module):
         They end at the bounds at the latest.
         """
         reach = self.student(level) * self.coordinate_errors
-        lower, upper = np.asarray(self.problem.lower), np.asarray(self.problem.upper)
-        low = np.asarray(self.problem.values(jnp.asarray(np.maximum(self.z - reach, lower))))
-        high = np.asarray(self.problem.values(jnp.asarray(np.minimum(self.z + reach, upper))))
+        z, lower, upper = (np.asarray(x) for x in (self.z, self.problem.lower, self.problem.upper))
+        low = np.asarray(self.problem.values(jax.device_put(np.maximum(z - reach, lower))))
+        high = np.asarray(self.problem.values(jax.device_put(np.minimum(z + reach, upper))))
         return dict(zip(self.names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
     def predict(self, observe: Callable[[PyTree], PyTree], experiment: str | None = None) -> tuple[PyTree, PyTree]:
@@ -135,9 +138,8 @@ class FitResult(eqx.Module):
         What depends only on what the data see has a finite error, even if the parameters alone do not.
         For a confidence band: value plus or minus `student(level)` times the standard error.
         """
-        predict = eqx.filter_jit(lambda z: observe(self.problem.model(z, experiment)))
-        value = predict(self.z)
-        return value, jax.tree.map(self._spread, jacobian(predict, self.z))
+        value, sensitivity = self.problem.sensitivity(observe, self.z, experiment)
+        return value, jax.tree.map(self._spread, sensitivity)
 
     def student(self, level: float = 0.95) -> float:
         """How many standard errors make a confidence interval of this level: Student's t, or the normal's."""
@@ -183,9 +185,10 @@ class FitResult(eqx.Module):
         return not self.problem.is_plain or self.degrees_of_freedom > 0
 
     def _spread(self, sensitivity):
+        sensitivity = np.asarray(sensitivity)
         g = sensitivity.reshape(-1, self.z.size).astype(self.z.dtype)
-        variance = self.scatter * jnp.einsum("ip,pq,iq->i", g, self.information.inverse, g)
-        error = jnp.where(self.information.unseen(g), jnp.inf, jnp.sqrt(jnp.maximum(variance, 0)))
+        variance = self.scatter * np.einsum("ip,pq,iq->i", g, self.information.inverse, g)
+        error = np.where(self.information.unseen(g), np.inf, np.sqrt(np.maximum(variance, 0))).astype(g.dtype)
         return error.reshape(sensitivity.shape[:-1])
 
     def _rows(self, level: float) -> list[tuple[str, ...]]:

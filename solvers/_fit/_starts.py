@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from .._problem import Problem
 
@@ -18,7 +18,7 @@ class AbstractStarts(eqx.Module):
     """The points from which a fit starts. The values of the model itself are always the first of them."""
 
     @abc.abstractmethod
-    def points(self, problem: Problem, key: PRNGKeyArray) -> Float[Array, "n p"]:
+    def points(self, problem: Problem, key: PRNGKeyArray) -> Float[np.ndarray, "n p"]:
         """The coordinates of the starts."""
 
 
@@ -63,7 +63,7 @@ class UserStarts(AbstractStarts):
         """As given."""
         layout = problem.layout
         entries = {entry.name: entry for entry in layout.free}
-        rows = [layout.start()]
+        rows = [problem.start()]
         for number, one in enumerate(self.values):
             unknown = sorted(set(one) - set(entries))
             if unknown:
@@ -73,11 +73,13 @@ class UserStarts(AbstractStarts):
                 value = jnp.broadcast_to(jnp.asarray(one.get(name, entry.start), entry.start.dtype), entry.start.shape)
                 pieces.append(jnp.ravel(entry.coordinate(value)))
             rows.append(jnp.concatenate(pieces))
-        z = jnp.stack(rows)
-        inside = (z >= problem.lower[None]) & (z <= problem.upper[None])  # not so NaN: what a transform excludes
+        z = np.stack(rows)
+        inside = (z >= np.asarray(problem.lower)) & (
+            z <= np.asarray(problem.upper)
+        )  # not so NaN: what a transform excludes
         outside = ~inside
-        if bool(outside.any()):
-            number, k = (int(i) for i in np.argwhere(np.asarray(outside))[0])
+        if outside.any():
+            number, k = (int(i) for i in np.argwhere(outside)[0])
             raise ValueError(f"Start {number - 1}: {problem.names[k]!r} lies outside its bounds.")
         return z
 
@@ -91,11 +93,11 @@ def as_starts(starts: Any) -> AbstractStarts:
     raise ValueError(f"starts must be a positive integer, LatinHypercube, Sobol or UserStarts, not {starts!r}.")
 
 
-def _fill(problem: Problem, key: PRNGKeyArray, n: int, draw: Any) -> Float[Array, "n p"]:
+def _fill(problem: Problem, key: PRNGKeyArray, n: int, draw: Any) -> Float[np.ndarray, "n p"]:
     """The model's values, and a filling of the box."""
     if n < 1:
         raise ValueError(f"There must be at least one start, not {n}.")
-    start = problem.start()
+    start = np.asarray(problem.start())
     if n == 1:
         return start[None]
     lower, upper = np.asarray(problem.lower), np.asarray(problem.upper)
@@ -111,7 +113,7 @@ def _fill(problem: Problem, key: PRNGKeyArray, n: int, draw: Any) -> Float[Array
             "bounds (on the scale searched on: Log() needs a positive lower one) nor a prior that reaches into its "
             "bounds. Give one, or UserStarts."
         )
-    return jnp.concatenate([start[None], jnp.asarray(points, start.dtype)])
+    return np.concatenate([start[None], points.astype(start.dtype)])
 
 
 _TRIES = 50

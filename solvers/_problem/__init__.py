@@ -1,5 +1,6 @@
 from ._experiments import Experiments as Experiments, stacked as stacked
 from ._fingerprint import digest as digest, fingerprint as fingerprint, formula_digest as formula_digest
+from ._layout import view as view
 from ._loss import (
     AbstractLoss as AbstractLoss,
     Cauchy as Cauchy,
@@ -16,7 +17,6 @@ from ._measurement import (
     Observed as Observed,
     TimeSeries as TimeSeries,
 )
-from ._mode import jacobian as jacobian
 from ._parameter import Parameter as Parameter, PerExperiment as PerExperiment, Tied as Tied
 from ._problem import Problem as Problem
 from ._terms import is_outcome as is_outcome

@@ -6,16 +6,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
+from .._compiled import compiled
+from .._distributions import AbstractDistribution
+from .._interned import interned
 from .._tree import is_concrete, is_float
-from ._layout import Entry, Layout
+from ._layout import begin, Beginning, Entry, Layout
 from ._parameter import Parameter, Place, place_of
 from ._transform import Identity, Log
 
 
-def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[str, ...]) -> Layout:
-    """The layout of these parameters in this model."""
+def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[str, ...]) -> tuple[Layout, Beginning]:
+    """The layout of these parameters in this model, and where a search begins."""
     if not isinstance(parameters, Sequence) or not all(isinstance(p, Parameter) for p in parameters):
         raise TypeError(f"parameters must be a list of Parameter(where, name=...), not {parameters!r}.")
     if not parameters:
@@ -42,10 +45,15 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
     )
     if not layout.free:
         raise ValueError("Every parameter is fixed or tied: nothing is left to search for.")
-    z = jax.eval_shape(layout.start)
-    jax.eval_shape(lambda z: [row.value for row in layout.derived(z)], z)  # ties: circles, unknown names, shapes
+    beginning = begin(layout)
+    if layout.tied:
+        jax.eval_shape(layout.derived_values, beginning.z)  # circles, unknown names, shapes
     _check_labels(layout)
-    return layout
+    declared = {p.name: p for p in parameters}
+    for entry, allowed in zip(layout.free, beginning.allowed, strict=True):
+        if is_concrete((entry, allowed)):
+            _check_start(declared[entry.name], entry, np.asarray(allowed))
+    return layout, beginning
 
 
 def _check_labels(layout: Layout) -> None:
@@ -62,15 +70,19 @@ def _check_labels(layout: Layout) -> None:
 def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) -> Entry:
     float_ = jnp.result_type(float)
     index = _index(place.index)
-    value = jnp.asarray(leaf if index is None else leaf[index]).astype(float_)
+    xp = np if is_concrete((leaf, p.bounds, p.per_experiment)) else jnp  # on the host nothing has to be compiled
+    leaf = xp.asarray(leaf)
+    value = (leaf if index is None else leaf[index]).astype(float_)
     own = p.per_experiment is not None
-    start = jnp.stack([value] * len(experiments)) if own else value[None]
+    start = xp.stack([value] * len(experiments)) if own else value[None]
     if p.per_experiment is not None:
         unknown = sorted(set(p.per_experiment.start) - set(experiments))
         if unknown:
             raise ValueError(f"Parameter {p.name!r} starts in experiments {unknown}, but there are {experiments}.")
         for name, given in p.per_experiment.start.items():
-            start = start.at[experiments.index(name)].set(jnp.broadcast_to(jnp.asarray(given, float_), value.shape))
+            this = xp.arange(len(experiments)) == experiments.index(name)
+            new = xp.broadcast_to(xp.asarray(given, float_), value.shape)
+            start = xp.where(this.reshape(-1, *[1] * value.ndim), new, start)
     lower, upper = _bounds(p, value)
     entry = Entry(
         name=p.name,
@@ -79,16 +91,16 @@ def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) 
         index=index,
         shape=value.shape,
         experiments=experiments if own else None,
-        tied=None if p.tied is None else p.tied.value,
+        tied=None if p.tied is None else interned(p.tied.value, ()),
         transform=p.transform,
         prior=p.prior,
-        scale=jnp.broadcast_to(jnp.asarray(p.scale, float_), value.shape),
-        lower=lower,
-        upper=upper,
-        start=start,
+        scale=jax.device_put(xp.broadcast_to(xp.asarray(p.scale, float_), value.shape)),
+        lower=jax.device_put(lower),
+        upper=jax.device_put(upper),
+        start=jax.device_put(start),
     )
-    if is_concrete((start, lower, upper, p.transform)) and p.tied is None:
-        _check_start(p, entry)
+    if p.tied is None and is_concrete(entry):
+        _check_bounds(p, entry)
     return entry
 
 
@@ -104,24 +116,34 @@ def _index(index: Any) -> tuple[int, ...] | None:
 def _bounds(p: Parameter, value: Any) -> tuple[Any, Any]:
     if not isinstance(p.bounds, tuple) or len(p.bounds) != 2:
         raise ValueError(f"Parameter {p.name!r}: bounds must be a pair (lower, upper), not {p.bounds!r}.")
+    xp = np if is_concrete((value, p.bounds)) else jnp
     ends = []
     for given, none in zip(p.bounds, (-np.inf, np.inf), strict=True):
-        end = jnp.asarray(none if given is None else given, value.dtype)
+        end = xp.asarray(none if given is None else given, value.dtype)
         if end.shape not in ((), value.shape):
             raise ValueError(f"Parameter {p.name!r} has shape {value.shape}, its bounds {end.shape}: they must agree.")
-        ends.append(jnp.broadcast_to(end, value.shape))
+        ends.append(xp.broadcast_to(end, value.shape))
     lower, upper = ends
     if is_concrete((lower, upper)):
-        if bool(jnp.any(jnp.isnan(lower) | jnp.isnan(upper))):
+        if (np.isnan(lower) | np.isnan(upper)).any():
             raise ValueError(f"Parameter {p.name!r}: its bounds {p.bounds} hold NaN; use None where there is none.")
-        if bool(jnp.any(lower > upper)):
+        if (lower > upper).any():
             raise ValueError(f"Parameter {p.name!r}: its lower bound exceeds its upper one, {p.bounds}: exchange them.")
-        if bool(jnp.any(lower == upper)):
+        if (lower == upper).any():
             raise ValueError(f"Parameter {p.name!r}: its bounds {p.bounds} leave no room: write fixed=True instead.")
     if p.prior is None:
         return lower, upper
-    low, high = (jnp.broadcast_to(jnp.asarray(end, value.dtype), value.shape) for end in p.prior.support)
-    return jnp.maximum(lower, low), jnp.minimum(upper, high)
+    low, high = _support(p.prior)
+    xp = np if is_concrete((lower, low, high)) else jnp
+    return tuple(
+        xp.broadcast_to(narrower(end, xp.asarray(support, value.dtype)), value.shape)
+        for end, support, narrower in ((lower, low, xp.maximum), (upper, high, xp.minimum))
+    )
+
+
+@compiled
+def _support(prior: AbstractDistribution) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    return prior.support
 
 
 def _check_leaf(p: Parameter, leaf: Any) -> None:
@@ -134,7 +156,7 @@ def _check_leaf(p: Parameter, leaf: Any) -> None:
         raise ValueError(f"Parameter {p.name!r} is complex: fit its real and imaginary parts as two float leaves.")
 
 
-def _check_start(p: Parameter, entry: Entry) -> None:
+def _check_bounds(p: Parameter, entry: Entry) -> None:
     start = np.asarray(entry.start)
     outside = (start < np.asarray(entry.lower)) | (start > np.asarray(entry.upper))
     if outside.any():
@@ -143,14 +165,18 @@ def _check_start(p: Parameter, entry: Entry) -> None:
             f"Parameter {p.name!r} starts at {at:g}, outside its bounds (or its prior's support) "
             f"[{np.min(entry.lower):g}, {np.max(entry.upper):g}]: start inside, or widen them."
         )
-    if not bool(np.all(p.transform.allows(entry.start))):
+    if not bool(np.all(np.asarray(entry.scale) > 0)):
+        raise ValueError(f"Parameter {p.name!r}: scale must be positive, a typical size, not {p.scale}.")
+
+
+def _check_start(p: Parameter, entry: Entry, allowed: Bool[np.ndarray, "copies ..."]) -> None:
+    start = np.asarray(entry.start)
+    if not allowed.all():
         hint = "" if isinstance(p.transform, Identity | Log) else f" ({p.transform})"
         raise ValueError(
             f"Parameter {p.name!r} starts at {start.ravel()[0]:g}, which {type(p.transform).__name__}(){hint} does not "
             "allow. Start at another value or use another transform."
         )
-    if not bool(np.all(np.asarray(entry.scale) > 0)):
-        raise ValueError(f"Parameter {p.name!r}: scale must be positive, a typical size, not {p.scale}.")
 
 
 def _take(p: Parameter, place: Place, leaf: Any, taken: dict[int, np.ndarray], names: list[str]) -> None:

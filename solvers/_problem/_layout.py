@@ -1,16 +1,18 @@
 """The parameters of a problem as one flat vector of coordinates, and back."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
+from .._compiled import compiled
 from .._distributions import AbstractDistribution
-from .._types import Scalar
+from .._tree import is_concrete
+from .._types import AnyArray, numerics_of, Scalar
 from ._transform import AbstractTransform
 
 
@@ -39,21 +41,22 @@ class Entry(eqx.Module):
         """How many numbers it stands for."""
         return int(np.prod(self.start.shape))
 
-    def coordinate(self, value: Float[Array, "..."]) -> Float[Array, "..."]:
+    def coordinate(self, value: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
         """The coordinate of a value; infinite for a bound that the transform excludes."""
         z = self.transform.coordinate(value)
-        return z / jnp.broadcast_to(self.scale, z.shape)
+        return z / numerics_of(z).broadcast_to(self.scale, z.shape)
 
-    def value(self, z: Float[Array, " size"]) -> Float[Array, "copies ..."]:
+    def value(self, z: Float[AnyArray, " size"]) -> Float[AnyArray, "copies ..."]:
         """The values at coordinates."""
         return self.transform.value(z.reshape(self.start.shape) * jnp.broadcast_to(self.scale, self.start.shape))
 
-    def bound(self, value: Float[Array, "..."], none: float) -> Float[Array, " size"]:
+    def bound(self, value: Float[AnyArray, "..."], none: float) -> Float[AnyArray, " size"]:
         """The coordinates of a bound, flat; `none` where the transform itself excludes what lies beyond."""
-        value = jnp.broadcast_to(value, self.start.shape)
+        xp = numerics_of(value)
+        value = xp.broadcast_to(value, self.start.shape)
         reachable = self.transform.allows(value)
-        z = self.coordinate(jnp.where(reachable, value, self.start))  # log(0) would make derivatives NaN
-        return jnp.ravel(jnp.where(reachable, z, none))
+        z = self.coordinate(xp.where(reachable, value, self.start))  # log(0) would make derivatives NaN
+        return xp.ravel(xp.where(reachable, z, none))
 
     def labels(self) -> Iterator[str]:
         """The names of its numbers, in the order of the flat vector."""
@@ -72,7 +75,7 @@ class Derived(NamedTuple):
 
     label: str
     unit: str
-    value: Float[Array, ""]
+    value: float
     is_tied: bool
 
 
@@ -84,15 +87,6 @@ class Layout(eqx.Module):
     fixed: tuple[Entry, ...]
     tied: tuple[Entry, ...]
     experiments: tuple[str, ...] = eqx.field(static=True)
-
-    def start(self) -> Float[Array, " p"]:
-        """The coordinates at which a search starts."""
-        return self._join(entry.coordinate(entry.start) for entry in self.free)
-
-    def box(self) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        """The bounds of the coordinates."""
-        lower = self._join(entry.bound(entry.lower, -jnp.inf) for entry in self.free)
-        return lower, self._join(entry.bound(entry.upper, jnp.inf) for entry in self.free)
 
     def labels(self) -> tuple[tuple[str, str], ...]:
         """Name and unit of every coordinate."""
@@ -108,16 +102,16 @@ class Layout(eqx.Module):
 
     def derived(self, z: Float[Array, " p"]) -> list[Derived]:
         """What is fixed, and then what is tied, with a row for each experiment where they differ."""
+        rows = [(label, entry.unit, False) for entry in self.fixed for label in entry.labels()]
+        rows += [(label, entry.unit, True) for entry in self.tied for label in entry.labels_in(self.tied_in)]
+        values = np.asarray(view(self, z).derived).tolist()
+        return [Derived(label, unit, x, is_tied) for (label, unit, is_tied), x in zip(rows, values, strict=True)]
+
+    def derived_values(self, z: Float[Array, " p"]) -> Float[Array, " d"]:
+        """Their values, in this order."""
         each = [self.resolved(self.of_experiment(self.by_name(z), k)) for k in range(len(self.tied_in or [None]))]
-        rows = []
-        for entry in self.fixed:
-            values = zip(entry.labels(), jnp.ravel(entry.start), strict=True)
-            rows += [Derived(label, entry.unit, value, is_tied=False) for label, value in values]
-        for entry in self.tied:
-            labels = entry.labels_in(self.tied_in)
-            values = jnp.ravel(jnp.stack([values[entry.name] for values in each]))
-            rows += [Derived(label, entry.unit, x, is_tied=True) for label, x in zip(labels, values, strict=True)]
-        return rows
+        tied = [values[entry.name] for entry in self.tied for values in each]
+        return self._join([jnp.zeros(0, z.dtype), *(entry.start for entry in self.fixed), *tied])
 
     def of_experiment(self, values: dict[str, Array], k: Any) -> dict[str, Array]:
         """One copy of each free and fixed value: the one that belongs to experiment number `k`."""
@@ -181,6 +175,57 @@ class Layout(eqx.Module):
 
     def _join(self, pieces) -> Float[Array, " p"]:
         return jnp.concatenate([jnp.ravel(piece) for piece in pieces])
+
+
+class Beginning(NamedTuple):
+    """Where the coordinates of a search begin, their bounds, and which values of each parameter have a coordinate."""
+
+    z: Float[Array, " p"]
+    lower: Float[Array, " p"]
+    upper: Float[Array, " p"]
+    allowed: tuple[Bool[Array, "copies ..."], ...]
+
+
+def begin(layout: Layout) -> Beginning:
+    """On the host, unless numbers are traced."""
+    if is_concrete(layout.free) and is_concrete(jax.device_put(0.0)):
+        free = jax.tree.map(np.asarray, layout.free)
+        with np.errstate(all="ignore"):
+            return jax.device_put(jax.tree.map(np.asarray, _begin(free)))
+    return _begin(layout.free)
+
+
+def _begin(free: tuple[Entry, ...]) -> Beginning:
+    pieces = [
+        (
+            entry.coordinate(entry.start),
+            entry.bound(entry.lower, -np.inf),
+            entry.bound(entry.upper, np.inf),
+            entry.transform.allows(entry.start),
+        )
+        for entry in free
+    ]
+    z, lower, upper, allowed = zip(*pieces, strict=True)
+    return Beginning(_joined(z), _joined(lower), _joined(upper), allowed)
+
+
+def _joined(pieces: Sequence[Float[AnyArray, "..."]]) -> Float[AnyArray, " p"]:
+    xp = np if all(isinstance(x, np.ndarray) for x in pieces) else jnp
+    return xp.concatenate([xp.ravel(piece) for piece in pieces])
+
+
+class View(NamedTuple):
+    """The values at coordinates, their derivative by these, and the values of the fixed and tied parameters."""
+
+    values: Float[Array, " p"]
+    slope: Float[Array, " p"]
+    derived: Float[Array, " d"]
+
+
+@compiled
+def view(layout: Layout, z: Float[Array, " p"]) -> View:
+    """In one program."""
+    return View(*jax.jvp(layout.values, (z,), (jnp.ones_like(z),)), layout.derived_values(z))
 
 
 class _Resolver(Mapping[str, Array]):

@@ -4,13 +4,19 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax.core import Tracer
+from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array, Float, PyTree
 
+from .._jaxpr import programs_in
+from .._remembered import Remembered
+from .._signature import signature_of
+from .._tree import is_concrete
 from ._terms import refuse_driven_values
+
+_FEW = 10  # coordinates, for which a gradient in forward mode costs no more than one in reverse mode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +40,18 @@ class Choice(NamedTuple):
     traced: bool
 
 
-_chosen: dict[Any, Choice] = {}
+_chosen: Remembered[Any, Choice] = Remembered(256)
 
 
-def choose_mode(fn: Callable[..., Any], kind: PyTree, z: Float[Array, " p"]) -> Choice:
-    """The mode for `fn(z) -> (vector, parts)`; found out once for each `kind`.
+def choose_mode(fn: Callable[..., Any], z: Float[Array, " p"]) -> Choice:
+    """The mode for a module `fn(z) -> (vector, parts)`; found out once for each structure of it, by tracing alone.
 
     A column of the Jacobian costs a forward sweep, a row or a gradient a backward one, about three times as dear; and
     the columns of a small system run side by side (8 of them in half the time of a gradient, for two populations).
     """
-    arrays, rest = eqx.partition(kind, eqx.is_array_like)
-    leaves, structure = jax.tree.flatten(rest)
-    shapes = [(jnp.shape(x), str(jnp.result_type(x))) for x in jax.tree.leaves(arrays)]
-    key = (structure, tuple(leaves), str(shapes))
-    if key not in _chosen:
-        if len(_chosen) >= 256:
-            _chosen.pop(next(iter(_chosen)))  # the oldest
-        _chosen[key] = _choose(fn, z)
-    return _chosen[key]
+    if not is_concrete(fn):  # a closure over what is being traced cannot be kept
+        return _choose(fn, z)
+    return _chosen.get(signature_of((fn, z)), lambda: _choose(fn, z))
 
 
 def _choose(fn: Callable[..., Any], z: Float[Array, " p"]) -> Choice:
@@ -59,31 +59,39 @@ def _choose(fn: Callable[..., Any], z: Float[Array, " p"]) -> Choice:
     refuse_driven_values(closed.jaxpr, (flat, parts))
     vector = lambda z: fn(z)[0]
     forward = z.size <= 3 * flat.size and supports_forward(vector, z)
-    cheap = z.size <= 10
-    mode = Mode(jacobian_is_forward=forward, gradient_is_forward=forward and (cheap or not _reverse(vector, z)))
+    mode = Mode(forward, gradient_is_forward=forward and (z.size <= _FEW or not _supports_reverse(vector, z)))
     return Choice(mode, parts, any(isinstance(x, Tracer) for x in closed.consts))
 
 
 def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
     """Whether `fn` can be differentiated in forward mode (a solve with `checkpoints` cannot)."""
-    return _lowers(lambda z: jax.jvp(fn, (z,), (z,)), z)
-
-
-def _reverse(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
-    return _lowers(jax.grad(lambda z: jnp.sum(fn(z))), z)
-
-
-def _lowers(fn: Callable[[Array], Any], z: Array) -> bool:
     try:
-        jax.jit(fn).lower(z)  # tracing alone does not tell
+        closed = jax.make_jaxpr(lambda z: jax.jvp(fn, (z,), (z,)))(z)
     except Exception as error:  # each library refuses a mode in its own way
-        if "custom_vjp" not in str(error) and "reverse" not in str(error).lower():
-            raise
-        return False
+        return _not_refused(error)
+    needed, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals))
+    return not _refuses_to_lower(needed)
+
+
+def _supports_reverse(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
+    try:
+        jax.make_jaxpr(jax.grad(lambda z: jax.numpy.sum(fn(z))))(z)
+    except Exception as error:
+        return _not_refused(error)
     return True
 
 
-def jacobian(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> PyTree:
-    """The Jacobian of `fn` at `z`, in the mode that `fn` supports (forward, if it may)."""
-    mode = jax.jacfwd if supports_forward(fn, z) else jax.jacrev
-    return eqx.filter_jit(mode(fn))(z)
+def _not_refused(error: Exception) -> bool:
+    """False, or the error itself if it is another than that a mode is refused."""
+    if "custom_vjp" not in str(error) and "reverse" not in str(error).lower():
+        raise error
+    return False
+
+
+def _refuses_to_lower(jaxpr: Jaxpr) -> bool:
+    """Whether the tangent of a function with a reverse rule alone is asked for: JAX notices that when it lowers."""
+    return any(
+        equation.primitive.name == "custom_lin"
+        or any(_refuses_to_lower(one.jaxpr if isinstance(one, ClosedJaxpr) else one) for one in programs_in(equation))
+        for equation in jaxpr.eqns
+    )

@@ -6,29 +6,24 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from .._interned import interned
 from .._search import AbstractDivisible, Evaluation, Linearization
 from .._tree import as_jax
-from .._types import Scalar
+from .._types import inexact_asarray, Scalar
 from ._experiments import as_experiments, Experiments, Group, groups_of
+from ._formula import Formula, Part
 from ._gather import gather
-from ._layout import Layout
+from ._layout import begin, Layout, view
 from ._loss import AbstractLoss, Squares
 from ._mode import choose_mode, Mode
+from ._observation import Observation, sensitivity
 from ._parameter import Parameter
 from ._rows import count_rows, take_rows
 from ._show import as_html, as_text
-from ._terms import AbstractTerm, is_outcome, PlainTerm, terms_of, verdict_of
-from ._tracing import explained
-
-
-class _Part(eqx.Module):
-    """What became of a group of experiments (or of a single one): terms, cost and verdict of each."""
-
-    terms: tuple[AbstractTerm, ...]
-    cost: Float[Array, "..."]
-    verdict: Int[Array, "..."]
+from ._terms import AbstractTerm, PlainTerm
 
 
 class Problem(AbstractDivisible):
@@ -69,6 +64,7 @@ class Problem(AbstractDivisible):
     has_plain_terms: bool = eqx.field(static=True)
     is_plain: bool = eqx.field(static=True)
     is_traced: bool = eqx.field(static=True)
+    num_plain: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -85,16 +81,16 @@ class Problem(AbstractDivisible):
             raise TypeError(f"loss must be an object such as SoftL1(), not {loss!r}.")
         self.data = as_experiments(data)
         self.groups = groups_of(self.data)
-        self.layout = gather(as_jax(model), parameters, self.data.names)
+        self.layout, beginning = gather(as_jax(model), parameters, self.data.names)
         self.loss = Squares() if loss is None else loss
-        self.lower, self.upper = self.layout.box()
-        self.weight, self.drawn = jnp.ones(()), None
-        self.residuals = residuals
-        kind = (residuals, self.layout, self.groups, self.loss)
-        self.mode, parts, self.is_traced = choose_mode(self._channels, kind, self.start())
+        self.lower, self.upper = beginning.lower, beginning.upper
+        self.weight, self.drawn = inexact_asarray(1.0), None
+        self.residuals = interned(residuals, (self.layout, self.data))
+        self.mode, parts, self.is_traced = choose_mode(self._formula, beginning.z)
         terms = [term for part in parts for term in part.terms]
         plain = [isinstance(term, PlainTerm) for term in terms]
         self.has_plain_terms, self.is_plain = any(plain), all(plain) and not self.layout.has_priors
+        self.num_plain = sum(term.channels.size for term in terms) if all(plain) else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,53 +104,42 @@ class Problem(AbstractDivisible):
 
     def start(self) -> Float[Array, " p"]:
         """The coordinates of the model's own values."""
-        return self.layout.start()
+        return begin(self.layout).z
 
     def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The values of the parameters at coordinates, in the order of `names`."""
-        return self.layout.values(z)
+        return view(self.layout, z).values
 
     def model(self, z: Float[Array, " p"], experiment: str | None = None) -> PyTree:
         """The model with the values at coordinates `z` (those of one experiment, if there are values for each)."""
+        return self.layout.model_with(self.layout.of_experiment(self.layout.by_name(z), self._number(experiment)))
+
+    def _number(self, experiment: str | None) -> int:
+        """Of the experiment whose values are meant."""
         own = [entry.name for entry in self.layout.free if entry.experiments is not None]
         if experiment is None and own:
             raise ValueError(f"{', '.join(own)} have a value for each experiment: name one, or use models[experiment].")
         if experiment is not None and experiment not in self.experiments:
             raise ValueError(f"No experiment {experiment!r}; there are {', '.join(self.experiments)}.")
-        number = 0 if experiment is None else self.experiments.index(experiment)
-        return self.layout.model_with(self.layout.of_experiment(self.layout.by_name(z), number))
+        return 0 if experiment is None else self.experiments.index(experiment)
 
     def predictions(self, z: Float[Array, " p"]) -> dict[str, PyTree]:
         """What `residuals` returns at `z`, by experiment."""
-        values = self.layout.by_name(z)
-        trees = {}
-        for group in self.groups:
-            for position, number in enumerate(group.members):
-                model = self.layout.model_with(self.layout.of_experiment(values, number))
-                one = group if group.is_single else _member(group, position)
-                trees[self.experiments[number]] = self._tree(model, one.data, one.measured)
-        return {name: trees[name] for name in self.experiments}
+        return self._formula.predictions(z)
 
     def evaluate(self, z):
         """The cost, or a penalty, and the verdicts."""
-        _, parts = self._channels(z)
-        order = jnp.argsort(jnp.asarray([number for group in self.groups for number in group.members]))
-        verdicts = jnp.concatenate([jnp.atleast_1d(part.verdict) for part in parts])
-        verdicts = (
-            verdicts[order] if self.drawn is None else jnp.zeros_like(order, jnp.int32).at[self.drawn].set(verdicts)
-        )
-        cost = self.weight * sum(jnp.sum(part.cost) for part in parts) - self.layout.log_prior(z)
-        return Evaluation(cost, verdicts)
+        return self._evaluation(z, self._formula(z)[1])
 
     def predicted(self, z: Float[Array, " p"]) -> Float[Array, " n"]:
         """All that the model predicts, flat: plain residuals, and the fields of the measurements' distributions.
 
         The cost depends on `z` through these numbers and the priors only.
         """
-        return self._channels(z)[0]
+        return self._formula(z)[0]
 
-    def linearize(self, z):
-        """The Fisher (Gauss-Newton) model of the cost at `z`."""
+    def examine(self, z):
+        """The cost, or a penalty, with the verdicts; and the Fisher (Gauss-Newton) model."""
         jacobian, parts = self._sensitivity(z)
         score, curvature = self._local(parts, _score), self._local(parts, _curvature)
         curved = curvature > 0
@@ -164,18 +149,19 @@ class Problem(AbstractDivisible):
             jacobian=jnp.where(curved, root, 0)[:, None] * jacobian,
             slope=jnp.where(curved, 0, score) @ jacobian,
         )
-        return self._with_priors(z, linear) if self.layout.has_priors else linear
+        return self._evaluation(z, parts), self._with_priors(z, linear) if self.layout.has_priors else linear
 
-    def linearize_optimum(self, z: Float[Array, " p"]) -> Linearization:
+    def examine_optimum(self, z: Float[Array, " p"]) -> tuple[Evaluation, Linearization]:
         """The same at an optimum, with the priors' curvature in the values: the transform's leaves the answer alone.
 
         It would only balance, at an optimum, the data's, which a Gauss-Newton model leaves out.
         """
-        linear = self.linearize(z)
+        evaluation, linear = self.examine(z)
         if not self.layout.has_priors:
-            return linear
+            return evaluation, linear
         curvature = jnp.sqrt(jnp.maximum(self.layout.prior_curvature_in_values(z), 0))
-        return eqx.tree_at(lambda x: x.jacobian, linear, linear.jacobian.at[-z.size :].set(jnp.diag(curvature)))
+        jacobian = linear.jacobian.at[-z.size :].set(jnp.diag(curvature))
+        return evaluation, eqx.tree_at(lambda x: x.jacobian, linear, jacobian)
 
     def gradient(self, z):
         """The gradient of the cost; zero where an experiment fails."""
@@ -190,10 +176,17 @@ class Problem(AbstractDivisible):
         jacobian, parts = self._sensitivity(z)
         return self._local(parts, _score) @ jacobian - jax.grad(self.layout.log_prior)(z)
 
+    def sensitivity(
+        self, observe: Callable[[PyTree], PyTree], z: Float[Array, " p"], experiment: str | None = None
+    ) -> tuple[PyTree, PyTree]:
+        """`observe(model)` at `z`, and its derivative by the coordinates, which has one more axis."""
+        observe = interned(observe, self.layout)
+        return sensitivity(Observation(self.layout, observe, self._number(experiment)), z)
+
     @property
     def num_data(self) -> int:
         """How many data there are; missing ones do not count."""
-        return int(_num_data(self, self.start()))
+        return int(_num_data(self, self.start())) if self.num_plain is None else self.num_plain
 
     @property
     def num_rows(self) -> int:
@@ -207,6 +200,15 @@ class Problem(AbstractDivisible):
         where = lambda p: (p.groups, p.weight, p.drawn)
         return eqx.tree_at(where, self, parts, is_leaf=lambda x: x is None)
 
+    def _evaluation(self, z: Float[Array, " p"], parts: tuple[Part, ...]) -> Evaluation:
+        order = np.argsort([number for group in self.groups for number in group.members])
+        verdicts = jnp.concatenate([jnp.atleast_1d(part.verdict) for part in parts])
+        verdicts = (
+            verdicts[order] if self.drawn is None else jnp.zeros(order.size, jnp.int32).at[self.drawn].set(verdicts)
+        )
+        cost = self.weight * sum(jnp.sum(part.cost) for part in parts) - self.layout.log_prior(z)
+        return Evaluation(cost, verdicts)
+
     def _with_priors(self, z, linear: Linearization) -> Linearization:
         """One more row for each coordinate: the curvature of the priors, where positive."""
         curvature = self.layout.prior_curvature(z)
@@ -216,12 +218,12 @@ class Problem(AbstractDivisible):
             slope=linear.slope - jax.grad(self.layout.log_prior)(z),
         )
 
-    def _sensitivity(self, z: Float[Array, " p"]) -> tuple[Float[Array, "n p"], tuple[_Part, ...]]:
+    def _sensitivity(self, z: Float[Array, " p"]) -> tuple[Float[Array, "n p"], tuple[Part, ...]]:
         """The Jacobian of the channels, zero where an experiment fails, and the parts."""
-        jacobian, parts = self.mode.jacobian(self._channels, z)
+        jacobian, parts = self.mode.jacobian(self._formula, z)
         return jnp.where(_failed(parts), 0, jacobian), parts
 
-    def _local(self, parts: tuple[_Part, ...], look: Callable[..., Array]) -> Float[Array, " n"]:
+    def _local(self, parts: tuple[Part, ...], look: Callable[..., Array]) -> Float[Array, " n"]:
         """A property of the cost in every channel, zero where an experiment fails."""
         each = [
             look(part.terms) if group.is_single else eqx.filter_vmap(look)(part.terms)
@@ -229,35 +231,9 @@ class Problem(AbstractDivisible):
         ]
         return jnp.where(_failed(parts), 0, self.weight * jnp.concatenate([jnp.ravel(x) for x in each]))
 
-    def _channels(self, z: Float[Array, " p"]) -> tuple[Float[Array, " n"], tuple[_Part, ...]]:
-        """Everything that the cost depends on through the model, flat; and what became of it, group by group."""
-        values = self.layout.by_name(z)
-        flat, parts = zip(*(self._group(group, values) for group in self.groups), strict=True)
-        return jnp.concatenate([jnp.ravel(x) for x in flat]), parts
-
-    def _group(self, group: Group, values: dict[str, Array]) -> tuple[Float[Array, "..."], _Part]:
-        def one(number: Any, data: PyTree, measured: PyTree):
-            model = self.layout.model_with(self.layout.of_experiment(values, number))
-            tree = self._tree(model, data, measured)
-            terms = terms_of(tree, self.loss, jnp.result_type(float))
-            flat = _join([term.channels for term in terms])
-            cost = jnp.asarray(sum(term.cost(term.channels) for term in terms))
-            verdict = verdict_of(tree, jnp.isfinite(flat).all() & jnp.isfinite(cost))
-            return flat, _Part(terms=terms, cost=cost, verdict=verdict)
-
-        if group.is_single:
-            return one(group.members[0], group.data, group.measured)
-        numbers = jnp.asarray(group.members) if self.drawn is None else self.drawn
-        return eqx.filter_vmap(one, in_axes=(0, eqx.if_array(0), 0))(numbers, group.data, group.measured)
-
-    def _tree(self, model: PyTree, data: PyTree, measured: PyTree) -> PyTree:
-        """What `residuals` returns, with other measured values if there are any."""
-        with explained():
-            tree = self.residuals(model, data)
-        if measured is None:
-            return tree
-        put = lambda leaf, new: leaf if new is None else eqx.tree_at(lambda o: o.values, leaf, new)
-        return jax.tree.map(put, tree, measured, is_leaf=is_outcome)
+    @property
+    def _formula(self) -> Formula:
+        return Formula(self.layout, self.groups, self.loss, self.drawn, self.residuals)
 
     def __str__(self) -> str:
         return as_text(self)
@@ -266,7 +242,7 @@ class Problem(AbstractDivisible):
         return as_html(self)
 
 
-def _failed(parts: tuple[_Part, ...]) -> Bool[Array, ""]:
+def _failed(parts: tuple[Part, ...]) -> Bool[Array, ""]:
     return jnp.any(jnp.concatenate([jnp.ravel(part.verdict) for part in parts]) != 0)
 
 
@@ -286,9 +262,5 @@ def _join(trees: PyTree) -> Float[Array, " n"]:
 
 @eqx.filter_jit
 def _num_data(problem: Problem, z: Float[Array, " p"]) -> Int[Array, ""]:
-    _, parts = problem._channels(z)
+    _, parts = problem._formula(z)
     return jnp.asarray(sum(jnp.sum(term.num_data) for part in parts for term in part.terms))
-
-
-def _member(group: Group, position: int) -> Group:
-    return jax.tree.map(lambda x: x[position] if eqx.is_array(x) else x, group)

@@ -12,7 +12,7 @@ from jax.extend.core import Jaxpr
 from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from .._codes import code_of
+from .._codes import code_of, promoted
 from .._results import RESULTS
 from .._tree import is_float, leaf_name
 from .._types import AbstractVar, Scalar
@@ -174,7 +174,7 @@ def verdict_of(tree: PyTree, finite: Bool[Array, ""]) -> Int[Array, ""]:
     code = jnp.where(finite, 0, code_of(RESULTS.nonfinite_residuals))
     for item in reversed(jax.tree.leaves(tree, is_leaf=_is_item)):
         if _is_item(item):
-            item = item if isinstance(item, RESULTS) else RESULTS.promote(item)
+            item = item if isinstance(item, RESULTS) else promoted(item)
             fine = (item == RESULTS.successful) | (item == RESULTS.event_occurred)
             code = jnp.where(fine, code, code_of(item))
     return code

@@ -4,25 +4,27 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
-from .._types import Numbers, parameter
+from .._types import AnyArray, Numbers, numerics_of, parameter
 
 
 class AbstractTransform(eqx.Module):
-    """A smooth, increasing map from the whole real line to the values that a parameter may take, elementwise."""
+    """A smooth, increasing map from the whole real line to the values that a parameter may take, elementwise.
+
+    Written with `jax.numpy`; it is given NumPy arrays where a problem is set up.
+    """
 
     @abc.abstractmethod
-    def value(self, coordinate: Float[Array, "..."]) -> Float[Array, "..."]:
+    def value(self, coordinate: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
         """The parameter's value."""
 
     @abc.abstractmethod
-    def coordinate(self, value: Float[Array, "..."]) -> Float[Array, "..."]:
+    def coordinate(self, value: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
         """The inverse of `value`."""
 
     @abc.abstractmethod
-    def allows(self, value: Float[Array, "..."]) -> Bool[Array, "..."]:
+    def allows(self, value: Float[AnyArray, "..."]) -> Bool[AnyArray, "..."]:
         """Whether the value has a coordinate."""
 
 
@@ -39,7 +41,7 @@ class Identity(AbstractTransform):
 
     def allows(self, value):
         """All finite values."""
-        return jnp.isfinite(value)
+        return numerics_of(value).isfinite(value)
 
 
 class Log(AbstractTransform):
@@ -47,15 +49,15 @@ class Log(AbstractTransform):
 
     def value(self, coordinate):
         """exp(coordinate)."""
-        return jnp.exp(coordinate)
+        return numerics_of(coordinate).exp(coordinate)
 
     def coordinate(self, value):
         """log(value)."""
-        return jnp.log(value)
+        return numerics_of(value).log(value)
 
     def allows(self, value):
         """Positive finite values."""
-        return jnp.isfinite(value) & (value > 0)
+        return numerics_of(value).isfinite(value) & (value > 0)
 
 
 class Logit(AbstractTransform):
@@ -70,7 +72,8 @@ class Logit(AbstractTransform):
 
     def coordinate(self, value):
         """log((value - lower) / (upper - value))."""
-        return jnp.log(value - self.lower) - jnp.log(self.upper - value)
+        xp = numerics_of(value)
+        return xp.log(value - self.lower) - xp.log(self.upper - value)
 
     def allows(self, value):
         """Between the ends."""

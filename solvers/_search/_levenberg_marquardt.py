@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from .._codes import code_of
@@ -10,10 +11,13 @@ from .._results import RESULTS
 from .._types import Scalar
 from ._local_model import LocalModel
 from ._method import AbstractMethod, FailureLog, SearchState, Standing
-from ._objective import AbstractObjective
+from ._objective import AbstractObjective, Evaluation, Linearization
 from ._trust_region import BoxStep, model_step
 
 _LEAST = 0.01  # of the predicted reduction, for a step to be accepted
+# Coordinates, for which the derivative is computed with the cost at every trial point: cheaper than to compute the cost
+# again where a step is accepted, and half as much to compile.
+_FEW = 8
 
 
 class Memory(eqx.Module):
@@ -24,6 +28,7 @@ class Memory(eqx.Module):
     - `radius`: of the trust region.
     - `curved`: whether the last step was foretold better with the model's curvature than without.
     - `first`: the cost at the start.
+    - `move`: the step to try next; `predicted`: by how much the model says that it lowers the cost.
     """
 
     model: LocalModel
@@ -31,6 +36,8 @@ class Memory(eqx.Module):
     radius: Scalar
     curved: Bool[Array, ""]
     first: Scalar
+    move: BoxStep
+    predicted: Scalar
 
     @property
     def scale(self) -> Float[Array, " p"]:
@@ -80,47 +87,55 @@ class LevenbergMarquardt(AbstractMethod):
             )
 
     def init(self, objective: AbstractObjective, z: Float[Array, " p"]) -> SearchState:
-        """The state at the start `z`."""
-        evaluation = objective.evaluate(z)
-        model = LocalModel.first(objective.linearize(z))
+        """The state before the start `z` is evaluated, which the first step does."""
+        evaluation, linearization = eqx.filter_eval_shape(objective.examine, z)
+        zero, none = jnp.zeros((), evaluation.cost.dtype), jnp.asarray(0, jnp.int32)
         memory = Memory(
-            model=model,
-            norms=model.column_norms,
-            radius=jnp.ones_like(evaluation.cost),
+            model=LocalModel.nothing(linearization),
+            norms=jnp.zeros_like(z),
+            radius=zero,
             curved=jnp.asarray(True),
-            first=evaluation.cost,
+            first=zero,
+            move=BoxStep.nowhere(z),
+            predicted=zero,
         )
-        length = jnp.sqrt(jnp.sum(jnp.where(objective.lower < objective.upper, memory.norms * z, 0) ** 2))
-        length = jnp.maximum(length, 1e-4 * jnp.sqrt(2 * model.half_square))  # a start near zero tells no length
-        memory = eqx.tree_at(lambda m: m.radius, memory, jnp.where(length > 0, length, 1))
-        unusable = jnp.where(model.finite, 0, code_of(RESULTS.nonfinite_residuals))
-        verdict = jnp.where(evaluation.failed, evaluation.first_failure, unusable)
-        zero, one = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)
         standing = Standing(
             z=z,
-            cost=evaluation.cost,
-            gradient_norm=scaled_gradient_norm(objective, z, memory),
-            num_steps=zero,
-            num_accepted=zero,
-            num_evaluations=one,
-            num_jacobians=one,
-            failures=FailureLog.empty(evaluation.verdicts.size).record(evaluation, zero),
-            done=verdict != 0,
-            verdict=verdict,
+            cost=zero,
+            gradient_norm=zero,
+            num_steps=none,
+            num_accepted=none,
+            num_evaluations=none,
+            num_jacobians=none,
+            failures=FailureLog.empty(evaluation.verdicts.size),
+            done=jnp.asarray(False),
+            verdict=none,
         )
         return SearchState(standing=standing, memory=memory)
 
     def step(self, objective: AbstractObjective, state: SearchState) -> SearchState:
-        """One trial point, or the end."""
+        """The evaluation of one trial point, and the choice of the next, or the end."""
+        return self._proposed(objective, _tried(objective, state, self._relative(state.standing.z)))
+
+    def linearization(self, state: SearchState) -> Linearization:
+        """That of the cost at the best point of a state on the host, turned: all but p + 2 of its rows are zero."""
+        model = state.memory.model
+        triangle = np.asarray(model.triangle)
+        rows = np.pad(triangle, ((0, max(model.residuals.size - len(triangle), 0)), (0, 0)))
+        return Linearization(*jax.device_put((rows[:, -2], rows[:, :-2], np.asarray(model.slope))))
+
+    def _relative(self, z: Float[Array, " p"]) -> float:
+        return float(jnp.finfo(z.dtype).eps) ** 0.75 if self.rtol is None else self.rtol
+
+    def _proposed(self, objective: AbstractObjective, state: SearchState) -> SearchState:
+        """The state with the next step to try, unless the search is over."""
         standing, memory = state.standing, state.memory
         z, model = standing.z, memory.model.straightened(memory.curved)
         free = objective.free(z, model.gradient)
-        move = model_step(model, memory.scale, objective.lower - z, objective.upper - z, free, memory.radius)
-        predicted = model.reduction(move.step)
-        eps = float(jnp.finfo(z.dtype).eps)
-        rtol = eps**0.75 if self.rtol is None else self.rtol
-        # A cost near zero has the rounding of its terms, of which a likelihood has about one half for each datum.
-        size = jnp.maximum(jnp.abs(standing.cost), jnp.minimum(model.half_square, model.residuals.size))
+        room = objective.lower - z, objective.upper - z
+        move, predicted = model_step(model, memory.scale, *room, free, memory.radius)
+        eps, rtol = float(jnp.finfo(z.dtype).eps), self._relative(z)
+        size = _size(standing, model)
         nothing = max(4 * eps, rtol**2) * size
         within = lambda step, fraction: jnp.all(jnp.abs(step) <= fraction * jnp.abs(z))
         bounded = jnp.isfinite(move.decrement)  # no slope goes on for ever
@@ -135,62 +150,110 @@ class LevenbergMarquardt(AbstractMethod):
         fell = size <= eps**1.25 * jnp.abs(memory.first)
         perfect = fell & below(4 * eps)
         near = near | (fell & below(rtol))
-        over = converged | collapsed | perfect
+        over = ~standing.done & (converged | collapsed | perfect)
         verdict = jnp.where(converged | near | perfect, 0, code_of(RESULTS.search_stalled))
-        return jax.lax.cond(
-            over,
-            lambda: eqx.tree_at(lambda s: (s.standing.done, s.standing.verdict), state, (over, verdict)),
-            lambda: try_step(objective, state, move, predicted, rtol * size),
+        return eqx.tree_at(
+            lambda s: (s.standing.done, s.standing.verdict, s.memory.move, s.memory.predicted),
+            state,
+            (standing.done | over, jnp.where(over, verdict, standing.verdict), move, predicted),
         )
 
 
-def try_step(objective: AbstractObjective, state: SearchState, move: BoxStep, predicted: Scalar, noise: Scalar):
-    """The state after the evaluation of a trial point."""
+def _size(standing: Standing, model: LocalModel) -> Scalar:
+    """The cost, with which changes of it are compared.
+
+    A cost near zero has the rounding of its terms, of which a likelihood has about one half for each datum.
+    """
+    return jnp.maximum(jnp.abs(standing.cost), jnp.minimum(model.half_square, model.residuals.size))
+
+
+def _tried(objective: AbstractObjective, state: SearchState, rtol: float) -> SearchState:
+    """The state after the evaluation of the proposed point; at first, of the start."""
     standing, memory = state.standing, state.memory
-    trial = jnp.clip(standing.z + move.step, objective.lower, objective.upper)
+    move, z = memory.move, standing.z
+    begun = standing.num_evaluations > 0
+    trial = jnp.clip(z + move.step, objective.lower, objective.upper)
     trial = jnp.where(move.at_lower, objective.lower, jnp.where(move.at_upper, objective.upper, trial))
-    evaluation = objective.evaluate(trial)
+    trial = jnp.where(begun, trial, z)
+    following = lambda linearization: memory.model.following(linearization, trial - z, memory.scale, begun)
+    examined = objective.examine(trial) if z.size <= _FEW else None
+    evaluation = objective.evaluate(trial) if examined is None else examined[0]
     actual = jnp.where(evaluation.failed, -jnp.inf, standing.cost - evaluation.cost)
-    better = actual > _LEAST * predicted
-    candidate = jax.lax.cond(
-        better,
-        lambda: memory.model.following(objective.linearize(trial), trial - standing.z, memory.scale),
-        lambda: memory.model,
-    )
+    better = ~begun | (actual > _LEAST * memory.predicted)
+    if examined is None:
+        candidate = jax.lax.cond(better, lambda: following(objective.linearize(trial)), lambda: memory.model)
+    else:
+        candidate = following(examined[1])
     accepted = better & candidate.finite
     choose = lambda new, old: jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
     model = choose(candidate, memory.model)
     error = lambda promised: jnp.abs(actual - promised)
     curved = error(memory.model.reduction(move.step)) <= error(memory.model.straight_reduction(move.step))
-    radius = next_radius(memory, move, actual, predicted, accepted)
     norms = jnp.maximum(memory.norms, model.column_norms)
-    memory = Memory(model=model, norms=norms, radius=radius, curved=curved, first=memory.first)
-    z = choose(trial, standing.z)
-    counted = lambda count, more: count + more.astype(count.dtype)
-    one = jnp.asarray(True)
-    num_steps = counted(standing.num_steps, one)
-    standing = Standing(
-        z=z,
-        cost=choose(evaluation.cost, standing.cost),
-        gradient_norm=scaled_gradient_norm(objective, z, memory),
-        num_steps=num_steps,
-        num_accepted=counted(standing.num_accepted, accepted),
-        num_evaluations=counted(standing.num_evaluations, one),
-        num_jacobians=counted(standing.num_jacobians, better),
-        failures=standing.failures.record(evaluation, num_steps),
-        # The cost does not show the little that the unrestricted step promises: it is not computed finely enough.
-        done=~better & ~evaluation.failed & (move.decrement <= noise),
-        verdict=standing.verdict,
+    radius = jnp.where(
+        begun, next_radius(memory, actual, accepted), _first_radius(objective, z, norms, model.half_square)
+    )
+    first = jnp.where(begun, memory.first, evaluation.cost)
+    memory = Memory(model, norms, radius, ~begun | curved, first, move, memory.predicted)
+    # The cost does not show the little that the unrestricted step promises: it is not computed finely enough.
+    noise = rtol * _size(standing, model)
+    exhausted = begun & ~better & ~evaluation.failed & (move.decrement <= noise)
+    unusable = jnp.where(accepted, 0, code_of(RESULTS.nonfinite_residuals))
+    unusable = jnp.where(begun, 0, jnp.where(evaluation.failed, evaluation.first_failure, unusable))
+    standing = _counted(standing, evaluation, begun, accepted, better if z.size > _FEW else jnp.asarray(True))
+    standing = eqx.tree_at(
+        lambda s: (s.z, s.cost, s.gradient_norm, s.done, s.verdict),
+        standing,
+        (
+            choose(trial, z),
+            jnp.where(accepted | ~begun, evaluation.cost, standing.cost),
+            scaled_gradient_norm(objective, choose(trial, z), memory),
+            exhausted | (unusable != 0),
+            unusable,
+        ),
     )
     return SearchState(standing=standing, memory=memory)
 
 
-def next_radius(memory: Memory, move: BoxStep, actual: Scalar, predicted: Scalar, accepted: Bool[Array, ""]) -> Scalar:
+def _counted(
+    standing: Standing,
+    evaluation: Evaluation,
+    begun: Bool[Array, ""],
+    accepted: Bool[Array, ""],
+    linearized: Bool[Array, ""],
+) -> Standing:
+    """With the counts after one more evaluation; the start is no step."""
+    more = lambda count, new: count + new.astype(count.dtype)
+    num_steps = more(standing.num_steps, begun)
+    return eqx.tree_at(
+        lambda s: (s.num_steps, s.num_accepted, s.num_evaluations, s.num_jacobians, s.failures),
+        standing,
+        (
+            num_steps,
+            more(standing.num_accepted, accepted & begun),
+            more(standing.num_evaluations, jnp.asarray(True)),
+            more(standing.num_jacobians, linearized),
+            standing.failures.record(evaluation, num_steps),
+        ),
+    )
+
+
+def _first_radius(
+    objective: AbstractObjective, z: Float[Array, " p"], norms: Float[Array, " p"], half_square: Scalar
+) -> Scalar:
+    """The size of the start, in units of the scale."""
+    length = jnp.sqrt(jnp.sum(jnp.where(objective.lower < objective.upper, norms * z, 0) ** 2))
+    length = jnp.maximum(length, 1e-4 * jnp.sqrt(2 * half_square))  # a start near zero tells no length
+    return jnp.where(length > 0, length, 1)
+
+
+def next_radius(memory: Memory, actual: Scalar, accepted: Bool[Array, ""]) -> Scalar:
     """The trust region after a step that lowered the cost by `actual` instead of `predicted`.
 
     Where the step was poor, the region shrinks to the minimum of the parabola through what is known of the cost along
     it: its value and slope at the start, its value at the end.
     """
+    move, predicted = memory.move, memory.predicted
     length = jnp.sqrt(jnp.sum((memory.scale * move.step) ** 2))
     slope = memory.model.gradient @ move.step
     finite = jnp.isfinite(actual)

@@ -1,8 +1,10 @@
 """What a least-squares search knows of the cost around a point."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, PyTree
 
 from .._types import Scalar
 from ._objective import Linearization
@@ -26,42 +28,49 @@ class LocalModel(eqx.Module):
     tensor model of Schnabel and Frank, SIAM J. Numer. Anal. 21, 815 (1984), doi:10.1137/0721054. It is what makes the
     steps along a curved valley long.
 
+    - `triangle`: the columns of $R$, then $q$ and $c$; one array, as every array in a loop is a kernel to compile.
     - `along`: $w$, scaled so that $w \cdot \delta = 1$ for the last step.
     - `residuals`: as they are, for the next model's curvature.
     """
 
-    factor: Float[Array, "k p"]
-    target: Float[Array, " k"]
-    curvature: Float[Array, " k"]
+    triangle: Float[Array, "k k"]
     along: Float[Array, " p"]
     slope: Float[Array, " p"]
     residuals: Float[Array, " n"]
 
+    @property
+    def factor(self) -> Float[Array, "k p"]:
+        """The Jacobian."""
+        return self.triangle[:, :-2]
+
+    @property
+    def target(self) -> Float[Array, " k"]:
+        """The residuals."""
+        return self.triangle[:, -2]
+
+    @property
+    def curvature(self) -> Float[Array, " k"]:
+        """By which the residuals curve along the last step."""
+        return self.triangle[:, -1]
+
     @staticmethod
-    def first(linearization: Linearization) -> "LocalModel":
-        """The model at a start: without curvature."""
-        nothing = jnp.zeros_like(linearization.residuals)
-        return LocalModel._of(linearization, nothing, jnp.zeros_like(linearization.slope))
+    def nothing(linearization: PyTree[jax.ShapeDtypeStruct]) -> "LocalModel":
+        """What is known before the first linearization, of which this is the shape."""
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), linearization)
+        k = zeros.slope.size + 2
+        return LocalModel(jnp.zeros((k, k), zeros.slope.dtype), zeros.slope, zeros.slope, zeros.residuals)
 
     def following(
-        self, linearization: Linearization, step: Float[Array, " p"], scale: Float[Array, " p"]
+        self, linearization: Linearization, step: Float[Array, " p"], scale: Float[Array, " p"], known: Bool[Array, ""]
     ) -> "LocalModel":
-        """The model at the end of a step."""
-        curvature = 2 * (self.residuals - linearization.residuals + linearization.jacobian @ step)
+        """The model at the end of a step; without curvature, if this one was not `known`."""
+        curvature = jnp.where(known, 2 * (self.residuals - linearization.residuals + linearization.jacobian @ step), 0)
         along = scale**2 * step
-        return LocalModel._of(linearization, curvature, along / jnp.maximum(along @ step, jnp.finfo(step.dtype).tiny))
-
-    @staticmethod
-    def _of(linearization: Linearization, curvature: Float[Array, " n"], along: Float[Array, " p"]) -> "LocalModel":
-        p = along.size
         columns = [linearization.jacobian, linearization.residuals[:, None], curvature[:, None]]
         triangle = jnp.linalg.qr(jnp.concatenate(columns, axis=1), mode="r")
-        triangle = jnp.pad(triangle, ((0, p + 2 - triangle.shape[0]), (0, 0)))
         return LocalModel(
-            factor=triangle[:, :p],
-            target=triangle[:, p],
-            curvature=triangle[:, p + 1],
-            along=along,
+            triangle=jnp.pad(triangle, ((0, step.size + 2 - triangle.shape[0]), (0, 0))),
+            along=along / jnp.maximum(along @ step, jnp.finfo(step.dtype).tiny),
             slope=linearization.slope,
             residuals=linearization.residuals,
         )
@@ -84,12 +93,13 @@ class LocalModel(eqx.Module):
     @property
     def finite(self) -> Bool[Array, ""]:
         """Whether the linearization was finite."""
-        parts = (self.factor, self.target, self.curvature, self.slope)
+        parts = (self.triangle, self.slope)
         return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in parts]))
 
     def straightened(self, curved: Bool[Array, ""]) -> "LocalModel":
         """The model, without its curvature unless `curved`."""
-        return eqx.tree_at(lambda m: m.curvature, self, jnp.where(curved, self.curvature, 0))
+        kept = curved | (np.arange(self.triangle.shape[1]) < self.triangle.shape[1] - 1)
+        return eqx.tree_at(lambda m: m.triangle, self, jnp.where(kept[None], self.triangle, 0))
 
     def tangent(self, step: Float[Array, " p"]) -> Quadratic:
         """The model with its curvature made linear around a step."""

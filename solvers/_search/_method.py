@@ -1,7 +1,6 @@
 """How a search proceeds: a method advances a state of arrays, step by step, so that it can be stored and resumed."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -93,12 +92,9 @@ def advance(
 ) -> SearchState:
     """At most `num_steps` further steps, up to `max_steps` in all; a search that is done stays as it is."""
 
-    def unfinished(carry: tuple[Any, SearchState]) -> Bool[Array, ""]:
-        count, state = carry
-        return (count < num_steps) & (state.standing.num_steps < max_steps) & ~state.standing.done
+    last = jnp.minimum(state.standing.num_steps + num_steps, max_steps)
 
-    def body(carry: tuple[Any, SearchState]) -> tuple[Any, SearchState]:
-        count, state = carry
-        return count + 1, method.step(objective, state)
+    def unfinished(state: SearchState) -> Bool[Array, ""]:
+        return (state.standing.num_steps < last) & ~state.standing.done
 
-    return jax.lax.while_loop(unfinished, body, (jnp.asarray(0), state))[1]
+    return jax.lax.while_loop(unfinished, lambda state: method.step(objective, state), state)

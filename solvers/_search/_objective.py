@@ -66,12 +66,16 @@ class AbstractObjective(eqx.Module):
         """The cost at `z`."""
 
     @abc.abstractmethod
-    def linearize(self, z: Float[Array, " p"]) -> Linearization:
-        """The Gauss-Newton (Fisher) model of the cost at `z`."""
+    def examine(self, z: Float[Array, " p"]) -> tuple[Evaluation, Linearization]:
+        """The cost at `z` and its Gauss-Newton (Fisher) model there: a derivative brings the value along."""
 
     @abc.abstractmethod
     def gradient(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The gradient of the cost at `z`; zero where a simulation failed."""
+
+    def linearize(self, z: Float[Array, " p"]) -> Linearization:
+        """The model alone."""
+        return self.examine(z)[1]
 
     def free(self, z: Float[Array, " p"], gradient: Float[Array, " p"]) -> Bool[Array, " p"]:
         """The coordinates that a step downhill does not push out of the box."""

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from .._types import Scalar
@@ -15,27 +16,63 @@ class BoxStep(eqx.Module):
     """A step, which coordinates it puts on a bound, and whether the trust region limits it.
 
     - `newton`, `decrement`: the step if neither region nor box were there, and by how much it would lower the model.
+
+    The numbers lie in one array: every array that a loop carries is a kernel to compile.
     """
 
-    step: Float[Array, " p"]
-    at_lower: Bool[Array, " p"]
-    at_upper: Bool[Array, " p"]
-    limited: Bool[Array, ""]
-    newton: Float[Array, " p"]
-    decrement: Scalar
+    packed: Float[Array, " k"]
 
     @staticmethod
-    def nowhere(scale: Float[Array, " p"]) -> "BoxStep":
+    def of(
+        step: Float[Array, " p"],
+        at_lower: Bool[Array, " p"],
+        at_upper: Bool[Array, " p"],
+        limited: Bool[Array, ""],
+        newton: Float[Array, " p"],
+        decrement: Scalar,
+    ) -> "BoxStep":
+        """From its parts."""
+        flags = (at.astype(step.dtype) for at in (at_lower, at_upper))
+        return BoxStep(jnp.concatenate([step, *flags, limited[None].astype(step.dtype), newton, decrement[None]]))
+
+    @staticmethod
+    def nowhere(like: Float[Array, " p"]) -> "BoxStep":
         """No step; it has no decrement yet, which shows as -1."""
-        no = jnp.zeros(scale.shape, bool)
-        return BoxStep(
-            step=jnp.zeros_like(scale),
-            at_lower=no,
-            at_upper=no,
-            limited=jnp.asarray(False),
-            newton=jnp.zeros_like(scale),
-            decrement=-jnp.ones((), scale.dtype),
-        )
+        return BoxStep(jnp.asarray(np.r_[np.zeros(4 * like.size + 1), -1], like.dtype))
+
+    def _part(self, number: int) -> Float[Array, " p"]:
+        p = self.packed.size // 4
+        return self.packed[number * p : (number + 1) * p]
+
+    @property
+    def step(self) -> Float[Array, " p"]:
+        """The step."""
+        return self._part(0)
+
+    @property
+    def at_lower(self) -> Bool[Array, " p"]:
+        """Which coordinates it puts on their lower bound."""
+        return self._part(1) > 0
+
+    @property
+    def at_upper(self) -> Bool[Array, " p"]:
+        """Which it puts on their upper one."""
+        return self._part(2) > 0
+
+    @property
+    def newton(self) -> Float[Array, " p"]:
+        """The step without region and box."""
+        return self.packed[3 * (self.packed.size // 4) + 1 : -1]
+
+    @property
+    def limited(self) -> Bool[Array, ""]:
+        """Whether the region limits it."""
+        return self.packed[3 * (self.packed.size // 4)] > 0
+
+    @property
+    def decrement(self) -> Scalar:
+        """By how much `newton` would lower the model."""
+        return self.packed[-1]
 
 
 def damping(singular: Float[Array, " p"], gradient: Float[Array, " p"], radius: Scalar) -> Scalar:
@@ -123,13 +160,14 @@ def box_step(
         hit = (fraction <= shortest) & (shortest < 1)
         step = jnp.where(hit, jnp.where(move < 0, lower, upper), so_far.step + jnp.minimum(shortest, 1) * move)
         step = jnp.where(free, jnp.clip(step, lower, upper), so_far.step)
-        following = BoxStep(
-            step=step,
-            at_lower=so_far.at_lower | (hit & (move < 0)),
-            at_upper=so_far.at_upper | (hit & (move > 0)),
-            limited=limited,
-            newton=jnp.where(so_far.decrement < 0, newton, so_far.newton),
-            decrement=jnp.where(so_far.decrement < 0, decrement, so_far.decrement),
+        begun = so_far.decrement >= 0
+        following = BoxStep.of(
+            step,
+            so_far.at_lower | (hit & (move < 0)),
+            so_far.at_upper | (hit & (move > 0)),
+            limited,
+            jnp.where(begun, so_far.newton, newton),
+            jnp.where(begun, so_far.decrement, decrement),
         )
         return following, free & ~hit, jnp.any(hit)
 
@@ -143,36 +181,32 @@ def model_step(
     upper: Float[Array, " p"],
     free: Bool[Array, " p"],
     radius: Scalar,
-) -> BoxStep:
-    """The step towards the curved model's minimum.
+) -> tuple[BoxStep, Scalar]:
+    """The step towards the curved model's minimum, and by how much the model says that it lowers the cost.
 
     First that of the straight model, then that of the curved one's tangent there, if it is better. Where the curved
     model promises but little of what the straight one does, the region is too large; that shows before any evaluation.
     """
 
-    nowhere = BoxStep.nowhere(scale)
+    of_straight = np.arange(4 * scale.size + 2) > 3 * scale.size  # `newton` and `decrement`
 
-    def attempt(radius):
-        def turn(index, carry):
-            last, best, promised = carry
-            last = box_step(model.tangent(last.step), scale, lower, upper, free, radius)
-            first = index == 0
-            promised = jnp.where(first, model.straight_reduction(last.step), promised)
-            better = first | (model.reduction(last.step) > model.reduction(best.step))
-            of_straight = jax.tree.map(lambda a, b: jnp.where(first, a, b), last, best)
-            best = jax.tree.map(lambda a, b: jnp.where(better, a, b), last, best)
-            at = lambda step: (step.newton, step.decrement)
-            return last, eqx.tree_at(at, best, at(of_straight)), promised
+    def unfinished(carry):
+        turn, *_, poor = carry
+        return (turn % 2 == 1) | (poor & (turn < 40))
 
-        _, best, promised = jax.lax.fori_loop(0, 2, turn, (nowhere, nowhere, jnp.zeros_like(radius)))
-        return best, model.reduction(best.step) < _ENOUGH * promised
+    def one(carry):
+        turn, radius, last, best, promised, gain, _ = carry
+        first = turn % 2 == 0
+        last = box_step(model.tangent(jnp.where(first, 0, last)), scale, lower, upper, free, radius)
+        promised = jnp.where(first, model.straight_reduction(last.step), promised)
+        new = model.reduction(last.step)
+        better = first | (new > gain)
+        best = BoxStep(jnp.where(first | (better & ~of_straight), last.packed, best.packed))
+        gain = jnp.where(better, new, gain)
+        poor = ~first & (gain < _ENOUGH * promised)
+        return turn + 1, jnp.where(poor, radius / 4, radius), last.step, best, promised, gain, poor
 
-    def poor(carry):
-        count, _, _, poor = carry
-        return poor & (count < 20)
-
-    def shorter(carry):
-        count, radius, _, _ = carry
-        return count + 1, radius / 4, *attempt(radius)
-
-    return jax.lax.while_loop(poor, shorter, (jnp.asarray(0), radius, nowhere, jnp.asarray(True)))[2]
+    zero, nowhere = jnp.zeros_like(radius), BoxStep.nowhere(scale)
+    start = jnp.asarray(0, jnp.int32), radius, nowhere.step, nowhere, zero, zero, jnp.asarray(True)
+    _, _, _, best, _, gain, _ = jax.lax.while_loop(unfinished, one, start)
+    return best, gain

@@ -29,9 +29,10 @@ class Residuals(AbstractObjective):
         cost = jnp.sum(self.function(z, self.args) ** 2) / 2 + self.slope @ z
         return Evaluation(cost=cost, verdicts=jnp.zeros(1, jnp.int32))
 
-    def linearize(self, z):
+    def examine(self, z):
         residuals = self.function(z, self.args)
-        return Linearization(residuals=residuals, jacobian=jax.jacfwd(self.function)(z, self.args), slope=self.slope)
+        jacobian = jax.jacfwd(self.function)(z, self.args)
+        return self.evaluate(z), Linearization(residuals=residuals, jacobian=jacobian, slope=self.slope)
 
     def gradient(self, z):
         return jax.grad(lambda z: self.evaluate(z).cost)(z)

@@ -198,13 +198,13 @@ def test_slope():
             rate = line(z)
             return Evaluation(cost=jnp.sum(rate - counts * jnp.log(rate)), verdicts=jnp.zeros(1, jnp.int32))
 
-        def linearize(self, z):
+        def examine(self, z):
             square = eqx.tree_at(lambda r: r.slope, self, jax.grad(lambda z: self.evaluate(z).cost)(z))
             linear = jax.linearize(lambda z: jnp.log(line(z)), z)[1]
             weights = jnp.sqrt(jax.lax.stop_gradient(line(z)))
             fisher = lambda v, args: weights * linear(v)
             model = Residuals(fisher, z, slope=square.slope).linearize(z)
-            return eqx.tree_at(lambda m: m.residuals, model, jnp.zeros(4))
+            return self.evaluate(z), eqx.tree_at(lambda m: m.residuals, model, jnp.zeros(4))
 
     z = jnp.array([0.5, 0.1])
     end = search(METHOD, Poisson(None, z), z)  # pyright: ignore[reportCallIssue]
@@ -245,9 +245,9 @@ def test_failures_are_recorded_and_never_accepted():
 
 def test_a_wrong_derivative_and_a_noisy_cost_are_told_apart():
     class Wrong(Residuals):
-        def linearize(self, z):
-            right = Residuals(self.function, z).linearize(z)
-            return eqx.tree_at(lambda m: m.jacobian, right, -right.jacobian)
+        def examine(self, z):
+            evaluation, right = Residuals(self.function, z).examine(z)
+            return evaluation, eqx.tree_at(lambda m: m.jacobian, right, -right.jacobian)
 
     z = jnp.array([-1.0, 0.5])
     assert search(METHOD, Wrong(rosenbrock, z), z).verdict == RESULTS.search_stalled._value  # pyright: ignore[reportCallIssue]
