@@ -141,10 +141,8 @@ def test_failed_members_are_flagged_and_not_contagious():
     codes = [RESULTS.stalled, RESULTS.invalid_input, RESULTS.invalid_input, RESULTS.invalid_input]
     for k, code in enumerate(codes, start=1):
         assert eqx.tree_equal(jax.tree.map(lambda r, k=k: r[k], solution.result), code)
-    with pytest.raises(Exception, match="stalled"):
-        jax.block_until_ready(
-            eqx.filter_jit(lambda y: integrate(lambda t, y, args: y**2, y, [0.0, 0.9]).ys)(jnp.asarray(2.0))
-        )
+    inside = eqx.filter_jit(lambda y: integrate(lambda t, y, args: y**2, y, [0.0, 0.9]))(jnp.asarray(2.0))
+    assert np.isnan(inside.ys).all() and inside.result == RESULTS.stalled  # a program cannot raise
 
 
 def test_dtypes_are_the_callers():
