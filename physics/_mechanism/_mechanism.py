@@ -5,9 +5,12 @@ from typing import Any, NamedTuple, TYPE_CHECKING
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from ...solvers import compiled, parameter
+from ...solvers._types import as_parameter
+from .._host import on_host
 from .._spatial import (
     AbstractInertia,
     apply_inertia,
@@ -277,7 +280,7 @@ class Mechanism(eqx.Module):
         k = self.topology.body(body) if isinstance(body, str) else body
         if not 0 <= k < self.topology.nb:
             raise ValueError(f"There is no body {k}: bodies count from 0 to {self.topology.nb - 1}.")
-        return jnp.asarray(k, jnp.int32), jnp.asarray(point, self.rest.dtype)
+        return jax.device_put(np.int32(k)), as_parameter(on_host(point, self.rest.dtype))
 
     @compiled
     def _jacobian(self, q: Array, k: Array, point: Array) -> Array:
