@@ -7,8 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ...solvers import parameter
+from ...solvers._host import on_host
 from .._check import check_not_negative, check_shape
-from .._host import on_host
 from ._activation import AbstractActivation
 from ._clamp import check_limits
 

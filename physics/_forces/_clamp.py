@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import parameter
-from .._host import namespace, on_host
+from ...solvers._host import namespace, on_host
 
 
 class Clamp(eqx.Module):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._host import namespace, on_host
+from ...solvers._host import namespace, on_host
 from .._mechanism import Mechanism
 from ._activation import ExactFilter, Filter
 from ._actuator import AbstractActuator, FixedTendon

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...solvers import parameter
+from ...solvers._host import is_known, namespace, on_host
 from ...solvers._types import as_parameter
-from .._host import is_known, namespace, on_host
 from .._spatial import AbstractInertia, Inertia, inertia_of_ten, stored, unit
 from ._joint import AbstractJoint, BALL, check_axis, Fixed, Free, HINGE, Passive, SLIDE, stack_or_empty
 from ._massless import mass_matrix_away
@@ -233,7 +233,8 @@ def _parents_first(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
 
 def _stacked(inertias: list[Any], dtype: Any) -> AbstractInertia:
     if not all(isinstance(inertia, Inertia) for inertia in inertias):
-        return inertia_of_ten(namespace(inertias).stack([on_host(each.ten(), dtype) for each in inertias], axis=1))
+        tens = [on_host(inertia.ten(), dtype) for inertia in inertias]
+        return inertia_of_ten(as_parameter(namespace(tens).stack(tens, axis=1)))
     rows = lambda name: [on_host(getattr(each, name), dtype) for each in inertias]
     stack = lambda name: as_parameter(namespace(rows(name)).stack(rows(name)))
     return stored(stack("mass"), stack("center"), stack("moments"))

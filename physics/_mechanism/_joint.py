@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...solvers import parameter
-from .._host import is_known, namespace, on_host
+from ...solvers._host import is_known, namespace, on_host
 
 if TYPE_CHECKING:  # a checker takes an abstract field for an argument
     from typing import ClassVar as AbstractVar

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from ...solvers import compiled, parameter
+from ...solvers._host import on_host
 from ...solvers._types import as_parameter
-from .._host import on_host
 from .._spatial import (
     AbstractInertia,
     apply_inertia,

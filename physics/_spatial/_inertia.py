@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ...solvers import compiled, parameter
+from ...solvers._host import is_known, namespace, on_host
 from ...solvers._types import inexact_asarray
-from .._host import is_known, namespace, on_host
 from ._quaternion import matrix_of
 from ._vectors import cross3, dot3, matmul, unit
 
@@ -64,6 +64,7 @@ class Inertia(AbstractInertia):
         if reason is not None:
             raise ValueError(f"No rigid body has this inertia: {reason}")
 
+    @compiled
     def ten(self) -> Array:
         center, moments = jnp.moveaxis(self.center, -1, 0), jnp.moveaxis(self.moments, -1, 0)
         return jnp.concatenate([self.mass[None], self.mass[None] * center, moments + self.mass[None] * _square(center)])
@@ -108,6 +109,7 @@ class LogCholesky(AbstractInertia):
         ]
         return LogCholesky(jnp.stack(theta, axis=-1))
 
+    @compiled
     def ten(self) -> Array:
         alpha, d1, d2, d3, s12, s23, s13, t1, t2, t3 = jnp.moveaxis(self.theta, -1, 0)
         one, zero = jnp.ones_like(alpha), jnp.zeros_like(alpha)
@@ -198,7 +200,7 @@ def why_not_physical(inertia: Inertia) -> str | None:
     return None
 
 
-def _six(moments: Array, orientation: Array) -> Array:
+def _six(moments: Any, orientation: Any) -> Any:
     """(xx, xy, yy, xz, yz, zz) of three principal moments, six numbers or a matrix, turned by a quaternion."""
     if moments.shape == (3,):
         moments = namespace(moments).diag(moments)
@@ -218,7 +220,7 @@ def _six(moments: Array, orientation: Array) -> Array:
     return xp.stack([(turned[i, j] + turned[j, i]) / 2 for i, j in zip(_ROWS, _COLUMNS, strict=True)])
 
 
-def _full(six: Any) -> Array:
+def _full(six: Any) -> Any:
     xx, xy, yy, xz, yz, zz = six
     xp = namespace(six)
     return xp.stack([xp.stack([xx, xy, xz]), xp.stack([xy, yy, yz]), xp.stack([xz, yz, zz])])

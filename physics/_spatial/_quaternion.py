@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ...solvers import compiled
+from ...solvers._host import is_known, namespace_of
 from ...solvers._types import as_parameter, inexact_asarray
-from .._host import is_known
 from ._series import cos_sqrt, elementwise, sinc_sqrt
-from ._vectors import cross3, dot3, namespace_of, unit
+from ._vectors import cross3, dot3, unit
 
 
 @compiled

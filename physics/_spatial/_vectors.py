@@ -7,10 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-
-def namespace_of(*arrays: Any) -> Any:
-    """NumPy for arrays of NumPy, while something is built on the host, else `jax.numpy`."""
-    return np if all(isinstance(x, np.ndarray) for x in arrays) else jnp
+from ...solvers._host import namespace_of
 
 
 def dot3(a: Array, b: Array) -> Array:
@@ -34,7 +31,7 @@ def matvec3(a: Array, b: Array) -> Array:
     return jnp.stack([dot3(a[0], b), dot3(a[1], b), dot3(a[2], b)])
 
 
-def matmul(a: Array, b: Array) -> Array:
+def matmul(a: Any, b: Any) -> Any:
     """a @ b in full precision: GPUs would round float32 operands to ten bits."""
     if namespace_of(a, b) is np:
         return a @ b

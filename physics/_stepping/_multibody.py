@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...solvers import compiled
+from ...solvers._host import on_host
 from ...solvers._types import as_parameter
 from .._forces import Actuators
-from .._host import on_host
 from .._mechanism import check_quaternions, check_size, JointState, Mechanism
 from .._state import Real
 
