@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from ...solvers import compiled
 from ...solvers._host import all_on_host, as_array
@@ -201,7 +201,7 @@ def _count(system: Any, cutoff: float) -> tuple[Any, Any, int]:
         copies = np.concatenate([c[(c[:, axis] >= -margin) & (c[:, axis] <= 1 + margin)] for c in copies])
         room.append(len(copies) if layer else 0)
         along = np.concatenate([along, copies]) if layer else along
-    near = KDTree(along @ cell).query_ball_point(inside, cutoff * (1 + 1e-6), return_length=True)
+    near = scipy.spatial.KDTree(along @ cell).query_ball_point(inside, cutoff * (1 + 1e-6), return_length=True)
     return tuple(room), layers, int(np.max(near)) - 1
 
 
