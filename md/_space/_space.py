@@ -123,6 +123,12 @@ class Periodic(AbstractSpace):
         """The diagonal matrix of `lengths`."""
         return namespace_of(self.lengths).diag(self.lengths)
 
+    @property
+    def widths(self) -> Any:
+        """The lengths."""
+        xp = namespace_of(self.lengths)
+        return xp.where(xp.asarray(self.axes), self.lengths, xp.inf)
+
     def nearest(self, d: Vector) -> Vector:
         """By rounding each axis on its own."""
         lengths = (self.lengths[0], self.lengths[1], self.lengths[2])
