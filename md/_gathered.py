@@ -43,6 +43,11 @@ class AbstractGathered(AbstractPotential):
         """Force on each atom, gathered from its neighbors."""
         return _force(*_operands(self, system, neighbors))
 
+    def virial(self, system: System, neighbors: AbstractNeighbors) -> Array:
+        """Gathered too: the derivative of `total` would find the forces besides, of a motion that is zero."""
+        potential, *rest = _operands(self, system, neighbors)
+        return potential.sum_virial(*rest)
+
 
 def _operands(potential: AbstractGathered, system: System, neighbors: AbstractNeighbors) -> tuple[Any, ...]:
     return in_dtype(potential, system.position.dtype), system.space, system.position, system.species, neighbors

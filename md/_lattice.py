@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
+from ..solvers._host import all_on_host, namespace
 from ._space import Periodic, times, Triclinic
 from ._system import System
 
@@ -38,13 +38,14 @@ def repeat(system: System, cells: int | tuple[int, int, int]) -> System:
     counts, space = _counts(cells), system.space
     if any(count > 1 and not periodic for count, periodic in zip(counts, space.axes, strict=True)):
         raise ValueError(f"cells = {counts}, but the axes that are periodic are {space.axes}: give 1 for the others.")
-    corners = jnp.asarray(_corners(counts), system.position.dtype)
+    system, xp = all_on_host(system), namespace(system)
+    space, corners = system.space, xp.asarray(_corners(counts), system.position.dtype)
     position = (times(corners, space.cell) + system.position[None, :, :]).reshape(-1, 3)
     if isinstance(space, Periodic):
-        space = Periodic(lengths=space.lengths * jnp.asarray(counts, space.lengths.dtype), axes=space.axes)
+        space = Periodic(lengths=space.lengths * xp.asarray(counts, space.lengths.dtype), axes=space.axes)
     elif isinstance(space, Triclinic):
-        space = Triclinic(cell=space.cell * jnp.asarray(counts, space.cell.dtype)[:, None], axes=space.axes)
-    copies = lambda x: jnp.tile(x, (len(corners), *[1] * (x.ndim - 1)))
+        space = Triclinic(cell=space.cell * xp.asarray(counts, space.cell.dtype)[:, None], axes=space.axes)
+    copies = lambda x: xp.tile(x, (len(corners), *[1] * (x.ndim - 1)))
     return System(
         position,
         space,

@@ -1,12 +1,12 @@
 """Energy, forces, stress and pressure of one configuration, and what lies beyond the cutoff."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ..solvers import compiled
 from ._bonded import check_listed
 from ._neighbors import AbstractNeighbors, neighbor_list
 from ._pair import AbstractCurve, count_species
@@ -24,7 +24,7 @@ def energy(potential: AbstractPotential, system: System, neighbors: AbstractNeig
 
 def forces(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
     """Force on each atom (n, 3) [energy/length], minus the gradient of `energy`."""
-    return _forces(potential, system, covering(potential, system, neighbors))
+    return force_of(potential, system, covering(potential, system, neighbors))
 
 
 def virial(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
@@ -41,15 +41,15 @@ def stress(potential: AbstractPotential, system: System, neighbors: AbstractNeig
 
     $\sigma = (\partial U / \partial \varepsilon - \sum_i m_i v_i \otimes v_i) / V$.
     """
-    kinetic = jnp.einsum("i,ij,ik->jk", system.mass, system.velocity, system.velocity)
-    return (virial(potential, system, neighbors) - kinetic) / system.space.volume
+    return _stress(potential, system, covering(potential, system, neighbors))
 
 
 def pressure(potential: AbstractPotential, system: System, neighbors: AbstractNeighbors | None = None) -> Array:
     r"""$P = -\mathrm{tr} \, \sigma / 3$ [energy/length³], without what is beyond the cutoff."""
-    return -jnp.trace(stress(potential, system, neighbors)) / 3
+    return _pressure(potential, system, covering(potential, system, neighbors))
 
 
+@compiled
 def tail_energy(pair: AbstractCurve, system: System) -> Array:
     r"""Energy [energy] beyond the cutoff at uniform density: $\frac{2\pi}{V} \sum_{ab} N_a N_b \int_{r_c} u r^2 dr$.
 
@@ -60,26 +60,38 @@ def tail_energy(pair: AbstractCurve, system: System) -> Array:
     return _tail(pair, system, lambda curve, r: curve(r) * r**2)
 
 
+@compiled
 def tail_pressure(pair: AbstractCurve, system: System) -> Array:
     r"""Pressure beyond the cutoff: $-\frac{2\pi}{3 V^2} \sum_{ab} N_a N_b \int_{r_c} u' r^3 dr$ [energy/length³]."""
     slope = lambda curve, r: jax.jvp(curve, (r,), (jnp.ones_like(r),))[1]
     return -_tail(pair, system, lambda curve, r: slope(curve, r) * r**3) / (3 * system.space.volume)
 
 
-@eqx.filter_jit
+@compiled
 def _energy(potential, system, neighbors):
     return potential.total(system, neighbors)
 
 
-@eqx.filter_jit
-def _forces(potential, system, neighbors):
+@compiled
+def force_of(potential, system, neighbors):
+    """The force on each atom, of neighbors that cover the potential."""
     return potential.force(system, neighbors)
 
 
-@eqx.filter_jit
+@compiled
 def _virial(potential, system, neighbors):
-    strain = jnp.zeros((3, 3), system.position.dtype)
-    return jax.grad(lambda strain: potential.total(system.strained(strain), neighbors))(strain)
+    return potential.virial(system, neighbors)
+
+
+@compiled
+def _stress(potential, system, neighbors):
+    kinetic = jnp.einsum("i,ij,ik->jk", system.mass, system.velocity, system.velocity)
+    return (_virial(potential, system, neighbors) - kinetic) / system.space.volume
+
+
+@compiled
+def _pressure(potential, system, neighbors):
+    return -jnp.trace(_stress(potential, system, neighbors)) / 3
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
@@ -102,6 +114,12 @@ def _tail(pair, system, integrand):
     return 2 * jnp.pi * count @ table @ count / system.space.volume
 
 
+@compiled
+def _standing(potential, system, neighbors):
+    rounding = 1e3 * float(jnp.finfo(system.position.dtype).eps)  # of places, beside a list without a skin
+    return neighbors.watch(system.space, system.position).fault((1 - rounding) * potential.reach)
+
+
 def check_species(potential: AbstractPotential, system: System) -> None:
     """Every species of the system has parameters, and listed atoms exist, as far as that is known."""
     check_listed(potential, system)
@@ -121,8 +139,7 @@ def covering(potential: AbstractPotential, system: System, neighbors: AbstractNe
     if neighbors is None:
         reach = float(potential.reach) if not isinstance(potential.reach, Tracer) else potential.reach
         return neighbor_list(system, reach or 1.0, skin=0.0)
-    rounding = 1e3 * float(jnp.finfo(system.position.dtype).eps)  # of places, beside a list without a skin
-    standing = neighbors.watch(system.space, system.position).fault((1 - rounding) * potential.reach)
+    standing = _standing(potential, system, neighbors)
     if not isinstance(standing.any, Tracer) and bool(standing.any):
         why = "atoms have moved too far since it was made" if bool(standing.moved) else "it has too little room"
         raise ValueError(f"The neighbors given miss pairs of this system: {why}. Make a list with `neighbor_list`.")

@@ -34,6 +34,11 @@ class AbstractPotential(eqx.Module):
     def force(self, system: System, neighbors: AbstractNeighbors) -> Array:
         """Minus the derivative of `total` by the positions (n, 3)."""
 
+    def virial(self, system: System, neighbors: AbstractNeighbors) -> Array:
+        """The derivative of `total` by strain (3, 3)."""
+        strain = jnp.zeros((3, 3), system.position.dtype)
+        return jax.grad(lambda strain: self.total(system.strained(strain), neighbors))(strain)
+
     def __add__(self, other: "AbstractPotential") -> "AbstractPotential":
         """The sum, made so that pair potentials share one loop over the neighbors."""
         if not isinstance(other, AbstractPotential):
@@ -68,6 +73,10 @@ class Sum(AbstractPotential):
         """The sum of the terms' forces."""
         return sum((t.force(system, neighbors) for t in self.terms[1:]), self.terms[0].force(system, neighbors))
 
+    def virial(self, system: System, neighbors: AbstractNeighbors) -> Array:
+        """The sum of the terms' virials."""
+        return sum((t.virial(system, neighbors) for t in self.terms[1:]), self.terms[0].virial(system, neighbors))
+
     @staticmethod
     def of(*potentials: AbstractPotential) -> "Sum":
         """The flat sum."""
@@ -92,6 +101,10 @@ class Scaled(AbstractPotential):
     def force(self, system: System, neighbors: AbstractNeighbors) -> Array:
         """The factor times the force."""
         return self.factor.astype(system.position.dtype) * self.potential.force(system, neighbors)
+
+    def virial(self, system: System, neighbors: AbstractNeighbors) -> Array:
+        """The factor times the virial."""
+        return self.factor.astype(system.position.dtype) * self.potential.virial(system, neighbors)
 
 
 class External(AbstractPotential):

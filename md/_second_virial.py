@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ..solvers import compiled
 from ._pair import AbstractPair
 from ._potential import in_dtype
 
@@ -14,6 +15,7 @@ _PANELS, _NODES, _DECADES = 64, 16, 6  # distances from the reach down to its mi
 _CORE = 80.0  # of exp(-80) nothing is left beside 1
 
 
+@compiled
 def second_virial(pair: AbstractPair, kT: Any, *, species: tuple[int, int] = (0, 0)) -> Array:
     r"""$B_2(T) = -2 \pi \int_0^{r_c} (e^{-u(r)/kT} - 1) \, r^2 dr$ [length³]: pressure is $n kT (1 + B_2 n + \dots)$.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_scalars, check_state
 from ._state import Real, Reals
 
@@ -34,19 +34,23 @@ class FitzHughNagumo(eqx.Module):
     def __check_init__(self) -> None:
         check_scalars(self)
 
+    @compiled
     def __call__(self, t: Any, y: State, args: Any = None) -> State:
         """Rate of change of potential and recovery; `t` and `args` are not used."""
         check_state(self, y, FitzHughNagumo.State(v=(), w=()))
         return FitzHughNagumo.State(v=self.cubic_nullcline(y.v) - y.w, w=(y.v + self.a - self.b * y.w) / self.tau)
 
+    @compiled
     def cubic_nullcline(self, v: Reals) -> Reals:
         r"""The `w` at which the potential rests: $v - v^3/3 + I$."""
         return v - v**3 / 3 + self.current
 
+    @compiled
     def linear_nullcline(self, v: Reals) -> Reals:
         r"""The `w` at which the recovery rests: $(v + a)/b$."""
         return (v + self.a) / self.b
 
+    @compiled
     def equilibrium(self) -> State:
         r"""Where the nullclines cross: the root of $v^3 + 3 p v + 2 r = 0$, $p = 1/b - 1$, $r = \frac32 (a/b - I)$.
 

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_not_negative, check_positive, check_scalars, check_shape, check_state
 from ._state import Motion, Real, Reals
 
@@ -39,29 +39,35 @@ class Kepler(eqx.Module):
         check_scalars(self)
         check_positive(self, "mu")
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Velocity and acceleration; `t` and `args` are not used."""
         check_vectors(self, y, ())
         square = jnp.sum(y.q**2)
         return Motion(q=y.v, v=-self.mu * y.q / (square * jnp.sqrt(square)))
 
+    @compiled
     def energy(self, y: Motion) -> Real:
         r"""Energy per unit (reduced) mass [J/kg]: $\frac12 |v|^2 - \mu/|q|$."""
         return jnp.sum(y.v**2) / 2 - self.mu / jnp.sqrt(jnp.sum(y.q**2))
 
+    @compiled
     def angular_momentum(self, y: Motion) -> Reals:
         r"""$q \times v$ [m²/s], shape (3,), or () in the plane."""
         return cross(y.q, y.v)
 
+    @compiled
     def laplace_runge_lenz(self, y: Motion) -> Reals:
         r"""$|v|^2 q - (q \cdot v) v - \mu q / |q|$ [m³/s²]: points to the periapsis, `mu` × eccentricity long."""
         return jnp.sum(y.v**2) * y.q - jnp.sum(y.q * y.v) * y.v - self.mu * y.q / jnp.sqrt(jnp.sum(y.q**2))
 
+    @compiled
     def period(self, y: Motion) -> Real:
         r"""Time of one revolution [s]: $2 \pi \sqrt{a^3/\mu}$ with $a = -\mu/(2 E)$; NaN if the orbit is not bound."""
         semi_axis = -self.mu / (2 * self.energy(y))
         return 2 * jnp.pi * jnp.sqrt(semi_axis**3 / self.mu)
 
+    @compiled
     def periapsis(self, semi_axis: Real, eccentricity: Real) -> Motion:
         r"""The state closest to the center on the ellipse with this semi-major axis [m], in the x-y plane."""
         semi_axis, eccentricity = jnp.asarray(semi_axis), jnp.asarray(eccentricity)
@@ -93,22 +99,26 @@ class NBody(eqx.Module):
         check_shape(self, "softening", ())
         check_not_negative(self, "masses", "softening")
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Velocities and accelerations; `t` and `args` are not used."""
         separation, square, others = self._pairs(y)
         strength = jnp.where(others, self.masses[None, :] / (square * jnp.sqrt(square)), 0)
         return Motion(q=y.v, v=self.G * jnp.sum(strength[:, :, None] * separation, axis=1))
 
+    @compiled
     def energy(self, y: Motion) -> Real:
         r"""$\frac12 \sum_i m_i |v_i|^2 - \sum_{i<j} G m_i m_j / \sqrt{|q_j - q_i|^2 + s^2}$ [J]; constant in time."""
         _, square, others = self._pairs(y)
         pairs = jnp.where(others, self.masses[:, None] * self.masses[None, :] / jnp.sqrt(square), 0)
         return jnp.sum(self.masses[:, None] * y.v**2) / 2 - self.G * jnp.sum(pairs) / 2
 
+    @compiled
     def momentum(self, y: Motion) -> Reals:
         r"""$\sum_i m_i v_i$ [kg m/s], shape (2,) or (3,); constant in time."""
         return self.masses @ y.v
 
+    @compiled
     def angular_momentum(self, y: Motion) -> Reals:
         r"""$\sum_i m_i q_i \times v_i$ [kg m²/s], shape (3,), or () in the plane; constant in time."""
         return jnp.tensordot(self.masses, cross(y.q, y.v), axes=1)

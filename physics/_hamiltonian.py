@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..solvers import compiled
 from ._check import check_scalar_function, check_twins
 from ._state import Phase, Real
 
@@ -28,6 +29,7 @@ class Hamiltonian(eqx.Module):
 
     hamiltonian: Callable[[Any, Any], Real]
 
+    @compiled
     def __call__(self, t: Any, y: Phase, args: Any = None) -> Phase:
         """Rate of change of position and momentum; `t` and `args` are not used."""
         check_twins(self, y, Phase)
@@ -35,6 +37,7 @@ class Hamiltonian(eqx.Module):
         gradient_q, gradient_p = jax.grad(self.hamiltonian, argnums=(0, 1))(y.q, y.p)
         return Phase(q=gradient_p, p=jax.tree.map(jnp.negative, gradient_q))
 
+    @compiled
     def energy(self, y: Phase) -> Real:
         """$H(q, p)$, constant in time."""
         return self.hamiltonian(y.q, y.p)

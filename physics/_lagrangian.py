@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ..solvers import compiled
 from ._check import check_scalar_function, check_twins
 from ._state import Motion, Real, Reals
 
@@ -36,6 +37,7 @@ class Lagrangian(eqx.Module):
     lagrangian: Callable[[Any, Any], Real]
     force: Callable[[Any, Any, Any], Any] | None = None
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Velocity and acceleration; `t` goes to `force`, `args` is not used."""
         check_twins(self, y, Motion)
@@ -51,11 +53,13 @@ class Lagrangian(eqx.Module):
         push = slope - transport + self._forces(t, y, q)
         return Motion(q=y.v, v=unravel(solve_or_nan(jax.jacfwd(momentum, argnums=1)(q, v), push)))
 
+    @compiled
     def energy(self, y: Motion) -> Real:
         r"""$v \cdot \partial L/\partial v - L$, constant in time if no force acts."""
         momentum, velocity = ravel_pytree(self.momentum(y))[0], ravel_pytree(y.v)[0]
         return momentum @ velocity - self.lagrangian(y.q, y.v)
 
+    @compiled
     def momentum(self, y: Motion) -> Any:
         r"""Conjugate momenta $\partial L/\partial v$, structured like `q`; constant for a coordinate missing in $L$."""
         return jax.grad(self.lagrangian, argnums=1)(y.q, y.v)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_scalars, check_state
 from ._state import Real
 
@@ -34,6 +34,7 @@ class Lorenz(eqx.Module):
     def __check_init__(self) -> None:
         check_scalars(self)
 
+    @compiled
     def __call__(self, t: Any, y: State, args: Any = None) -> State:
         """Rate of change of the three amplitudes; `t` and `args` are not used."""
         check_state(self, y, Lorenz.State(x=(), y=(), z=()))
@@ -43,6 +44,7 @@ class Lorenz(eqx.Module):
             z=y.x * y.y - self.beta * y.z,
         )
 
+    @compiled
     def equilibria(self) -> tuple[State, State, State]:
         r"""Rest, and rolls either way: $x = y = \pm\sqrt{\beta (\rho - 1)}$, $z = \rho - 1$ (NaN if `rho` < 1)."""
         zero, roll = jnp.zeros_like(self.rho), jnp.sqrt(self.beta * (self.rho - 1))

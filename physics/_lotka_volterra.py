@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_scalars, check_state
 from ._state import Real
 
@@ -35,6 +35,7 @@ class LotkaVolterra(eqx.Module):
     def __check_init__(self) -> None:
         check_scalars(self)
 
+    @compiled
     def __call__(self, t: Any, y: State, args: Any = None) -> State:
         """Rate of change of both populations; `t` and `args` are not used."""
         check_state(self, y, LotkaVolterra.State(prey=(), predator=()))
@@ -44,6 +45,7 @@ class LotkaVolterra(eqx.Module):
             predator=self.delta * encounters - self.gamma * y.predator,
         )
 
+    @compiled
     def first_integral(self, y: State) -> Real:
         r"""Constant along every orbit: $\delta u - \gamma \ln u + \beta v - \alpha \ln v$ [1/yr]."""
         return (
@@ -53,6 +55,7 @@ class LotkaVolterra(eqx.Module):
             - self.alpha * jnp.log(y.predator)
         )
 
+    @compiled
     def equilibrium(self) -> State:
         r"""Where both populations rest: $u = \gamma/\delta$, $v = \alpha/\beta$."""
         return LotkaVolterra.State(prey=self.gamma / self.delta, predator=self.alpha / self.beta)

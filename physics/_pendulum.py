@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_positive, check_scalars, check_shape, check_state
 from ._state import Motion, Real, Reals
 
@@ -27,11 +27,13 @@ class Pendulum(eqx.Module):
         check_scalars(self)
         check_positive(self, "length")
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Angular velocity and acceleration; `t` and `args` are not used."""
         check_state(self, y, Motion(q=(), v=()))
         return Motion(q=y.v, v=-self.gravity / self.length * jnp.sin(y.q) - self.damping * y.v)
 
+    @compiled
     def energy(self, y: Motion) -> Real:
         r"""Energy per unit mass, zero at rest [J/kg]: $\frac12 l^2 v^2 + g l (1 - \cos q)$; constant if undamped.
 
@@ -64,6 +66,7 @@ class DoublePendulum(eqx.Module):
         check_shape(self, "gravity", ())
         check_positive(self, "masses", "lengths")
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Angular velocities and accelerations, both equations solved by hand; `t` and `args` are not used."""
         check_state(self, y, Motion(q=(2,), v=(2,)))
@@ -81,6 +84,7 @@ class DoublePendulum(eqx.Module):
         )
         return Motion(q=y.v, v=acceleration)
 
+    @compiled
     def energy(self, y: Motion) -> Real:
         r"""Kinetic and potential energy, zero when both hang at rest [J]; constant in time."""
         speed = self.lengths * y.v

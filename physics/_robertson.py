@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_scalars, check_state
 from ._state import Real
 
@@ -34,6 +34,7 @@ class Robertson(eqx.Module):
     def __check_init__(self) -> None:
         check_scalars(self)
 
+    @compiled
     def __call__(self, t: Any, y: State, args: Any = None) -> State:
         """Rate of change of the three species [1/s]; `t` and `args` are not used."""
         check_state(self, y, Robertson.State(a=(), b=(), c=()))
@@ -42,6 +43,7 @@ class Robertson(eqx.Module):
         recovery = self.k3 * y.b * y.c
         return Robertson.State(a=recovery - decay, b=decay - recovery - conversion, c=conversion)
 
+    @compiled
     def mass(self, y: State) -> Real:
         """Sum of the three species, constant in time."""
         return y.a + y.b + y.c

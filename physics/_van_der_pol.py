@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 
-from ..solvers import parameter
+from ..solvers import compiled, parameter
 from ._check import check_positive, check_scalars, check_state
 from ._state import Motion, Real
 
@@ -25,6 +25,7 @@ class VanDerPol(eqx.Module):
     def __check_init__(self) -> None:
         check_scalars(self)
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Velocity and acceleration; `t` and `args` are not used."""
         check_state(self, y, Motion(q=(), v=()))
@@ -50,6 +51,7 @@ class ScaledVanDerPol(eqx.Module):
         check_scalars(self)
         check_positive(self, "eps")
 
+    @compiled
     def __call__(self, t: Any, y: Motion, args: Any = None) -> Motion:
         """Velocity and acceleration; `t` and `args` are not used."""
         check_state(self, y, Motion(q=(), v=()))

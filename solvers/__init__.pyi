@@ -8,6 +8,7 @@ from ._adjoint import (
 )
 from ._check import check_gradient as check_gradient, GradientReport as GradientReport, LeafGradient as LeafGradient
 from ._checkpoint import Checkpoint as Checkpoint
+from ._compiled import compiled as compiled
 from ._distributions import (
     AbstractDistribution as AbstractDistribution,
     AbstractNoise as AbstractNoise,

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 if TYPE_CHECKING:  # pyright counts an eqx.AbstractVar as a constructor argument
@@ -29,6 +30,8 @@ def numerics_of(x: AnyArray) -> Any:
 def strong(x: Any) -> Any:
     """The array with a definite dtype: a weak type changes in a loop's carry, and compiles every function once more."""
     weak = isinstance(x, jax.Array) and getattr(x, "weak_type", False)  # PRNG keys do not have it
+    if weak and x.ndim == 0 and not isinstance(x, Tracer):
+        return jax.device_put(np.asarray(x))  # compiles nothing
     return jnp.asarray(x, x.dtype) if weak else x
 
 

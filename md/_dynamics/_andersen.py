@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._potential import AbstractPotential
 from .._system import System
 from ._bath import Bath, drawn, less_heat, new_bath, step_in_bath
@@ -45,6 +45,7 @@ class Andersen(AbstractDynamics):
         """The key, and no heat yet."""
         return new_bath(self, state, key)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy, less the heat that came from the bath."""
         return less_heat(self, state)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._measure import virial
 from .._potential import AbstractPotential
 from .._system import System
@@ -95,6 +95,7 @@ class CellRescaling(AbstractDynamics):
         check_motion(self, state)
         return Piston(*new_bath(self, state, key), virial(self.potential, state.system, state.neighbors))
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy, less the heat and work that came from bath and piston."""
         return less_heat(self, state)

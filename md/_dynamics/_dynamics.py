@@ -10,8 +10,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import AbstractMaintained, RESULTS
-from .._measure import check_species
+from ...solvers import AbstractMaintained, compiled, RESULTS
+from ...solvers._host import as_array
+from .._measure import check_species, force_of
 from .._neighbors import AbstractNeighbors, AllPairs, neighbor_list
 from .._potential import AbstractPotential
 from .._system import System
@@ -108,8 +109,8 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
             every = _steps_between(system, neighbors, reach, self.dt)
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"every must be a whole number of steps of at least 1, not {every!r}.")
-        log = Log(*(jnp.asarray(k, jnp.int32) for k in (0, -1, -1)))
-        state = Dynamics(system, self.potential.force(system, neighbors), neighbors, None, log, every)
+        log = Log(*(as_array(k, jnp.int32) for k in (0, -1, -1)))
+        state = Dynamics(system, force_of(self.potential, system, neighbors), neighbors, None, log, every)
         return state.replace(control=self.initial_control(state, key))
 
     def moved(self, state: Dynamics, system: System, *, force: Any = None) -> Dynamics:
@@ -119,6 +120,7 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
         neighbors = state.neighbors.watch(system.space, system.position)
         return Dynamics(system, force, neighbors, state.control, log, state.every)
 
+    @compiled
     def potential_energy(self, state: Dynamics) -> Array:
         """Potential energy of the state."""
         return self.potential.total(state.system, state.neighbors)
@@ -132,6 +134,7 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
         system = state.system.wrapped()
         return state.replace(system=system, neighbors=state.neighbors.refresh(system))
 
+    @compiled
     def verify(self, state: Dynamics) -> RESULTS:
         """Whether the neighbors were all there at every step, and no atom moved farther in one than forces reach."""
         standing = state.neighbors.fault(self.potential.reach)
@@ -147,7 +150,7 @@ class AbstractDynamics(AbstractMaintained[Dynamics]):
         """More room in the list, or a refresh after fewer steps, as many as the motion that was met allows."""
         reach = float(self.potential.reach)
         met = failed.neighbors
-        standing = met.fault(reach)
+        standing = _fault(met, reach)
         neighbors, every = state.neighbors, state.every
         if bool(standing.full):
             if bool(_has_collapsed(failed, reach)):
@@ -183,6 +186,12 @@ def _logged(state: Dynamics, system: System, reach: Any) -> Log:
     return Log(steps + 1, jnp.where(first, steps + 1, step), jnp.where(first, atom, known))
 
 
+@compiled
+def _fault(neighbors: AbstractNeighbors, reach: Any) -> Any:
+    return neighbors.fault(reach)
+
+
+@compiled
 def _has_collapsed(state: Dynamics, reach: Any) -> Array:
     """Whether the box has become narrower than half the reach of the potential."""
     widths = state.system.space.widths
@@ -202,7 +211,7 @@ def _fastest(system: System, dt: Any) -> float | None:
     """How far the fastest atom flies in a step; None where that is not known, or nothing moves yet."""
     if isinstance(system.velocity, Tracer) or isinstance(dt, Tracer):
         return None
-    way = float(jnp.sqrt(jnp.max(jnp.sum(system.velocity**2, axis=1)))) * float(dt)
+    way = float(np.sqrt(np.max(np.sum(np.asarray(system.velocity) ** 2, axis=1)))) * float(dt)
     return way if 0 < way < np.inf else None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._potential import AbstractPotential
 from .._system import System
 from ._bath import Bath, drawn, less_heat, new_bath, step_in_bath
@@ -42,6 +42,7 @@ class Langevin(AbstractDynamics):
         """The key, and no heat yet."""
         return new_bath(self, state, key)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy, less the heat that came from the bath."""
         return less_heat(self, state)
@@ -79,6 +80,7 @@ class Brownian(AbstractDynamics):
         """The key, and no heat yet."""
         return new_bath(self, state, key)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy, less the heat that came from the bath; kept to order 1 in dt."""
         return less_heat(self, state)

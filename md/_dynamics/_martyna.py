@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._measure import virial
 from .._potential import AbstractPotential
 from .._system import System
@@ -121,6 +121,7 @@ class MartynaTobiasKlein(AbstractDynamics):
         now = virial(self.potential, state.system, state.neighbors)
         return MovingBox(jnp.zeros((3, 3), dtype), now, chain, chain)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         r"""$K + U + P_0 V + W \, \mathrm{tr} \, \nu^2 / 2$ and the energies of both chains."""
         system, control = state.system, state.control

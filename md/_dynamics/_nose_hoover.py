@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._potential import AbstractPotential
 from ._bath import check_modes
 from ._dynamics import AbstractDynamics, Dynamics
@@ -113,6 +113,7 @@ class NoseHoover(AbstractDynamics):
         check_modes(self, state)
         return Chain.at_rest(self.length, state.system.position.dtype)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         r"""$K + U + \sum_k Q_k \dot\eta_k^2 / 2 + f kT \eta_1 + kT \sum_{k>1} \eta_k$."""
         modes = state.system.degrees_of_freedom(constraints=self.constraints)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._potential import AbstractPotential
 from .._system import System
 from ._bath import Bath, check_modes, less_heat, new_bath, step_in_bath
@@ -51,6 +51,7 @@ class VelocityRescaling(AbstractDynamics):
         check_motion(self, state)
         return new_bath(self, state, key)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy, less the heat that came from the bath."""
         return less_heat(self, state)

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._potential import AbstractPotential
 from ._dynamics import AbstractDynamics, Dynamics
 from ._steps import check_positive, drifted, kicked
@@ -58,6 +58,7 @@ class RESPA(AbstractDynamics):
         """The inner force."""
         return self.inner.force(state.system, state.neighbors)
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy."""
         return state.system.kinetic_energy + self.potential_energy(state)

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from .._system import System
@@ -37,5 +38,5 @@ def check_positive(dynamics: Any, *names: str) -> None:
         value = getattr(dynamics, name)
         if jnp.shape(value) != ():
             raise ValueError(f"{type(dynamics).__name__}.{name} has shape {jnp.shape(value)}, expected one number.")
-        if not isinstance(value, Tracer) and not value > 0:
+        if not isinstance(value, Tracer) and not np.asarray(value) > 0:
             raise ValueError(f"{type(dynamics).__name__}.{name} must be positive, got {value}.")

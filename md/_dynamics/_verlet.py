@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from .._potential import AbstractPotential
 from ._dynamics import AbstractDynamics, Dynamics
 from ._steps import check_positive, drifted, kicked
@@ -34,6 +34,7 @@ class VelocityVerlet(AbstractDynamics):
     def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> None:
         """Nothing."""
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy."""
         return state.system.kinetic_energy + self.potential_energy(state)
@@ -59,6 +60,7 @@ class Yoshida4(AbstractDynamics):
     def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> None:
         """Nothing."""
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy."""
         return state.system.kinetic_energy + self.potential_energy(state)
@@ -83,6 +85,7 @@ class Yoshida6(AbstractDynamics):
     def initial_control(self, state: Dynamics, key: PRNGKeyArray | None) -> None:
         """Nothing."""
 
+    @compiled
     def conserved(self, state: Dynamics) -> Array:
         """Kinetic plus potential energy."""
         return state.system.kinetic_energy + self.potential_energy(state)

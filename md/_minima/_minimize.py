@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ...solvers import Implicit, RESULTS
+from ...solvers import compiled, Implicit, RESULTS
+from ...solvers._host import as_array
 from ...solvers._tree import nan_where
 from .._dynamics import AbstractShape
 from .._measure import check_species
@@ -71,7 +72,7 @@ def minimize(
     dtype = system.position.dtype
     if tolerance is None:
         tolerance = 1e-6 if dtype == jnp.float64 else 1e-3
-    budget, allowed = jnp.int32(max_steps), jnp.asarray(tolerance, dtype)
+    budget, allowed = jnp.int32(max_steps), as_array(tolerance, dtype)
     end = _descend(potential, landscape, method, allowed, budget)
     while neighbors is None and not isinstance(end.stale, Tracer) and end.stale:
         budget = budget - end.steps
@@ -137,6 +138,7 @@ def _attached(potential, landscape, adjoint):
     return system, potential.total(system, landscape.neighbors)
 
 
+@compiled
 def _verdict(end, allowed):
     result = RESULTS.where(end.residual <= allowed, RESULTS.successful, RESULTS.not_converged)
     result = RESULTS.where(end.stale, RESULTS.refresh_too_late, result)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ...solvers._host import all_on_host, as_array, namespace_of
 from .._space import times
 from ._neighbors import AbstractNeighbors, CHUNK, FAR, OfPairs, Standing, sum_slots
 from ._sums import joint_sums
@@ -26,23 +27,25 @@ class AllPairs(AbstractNeighbors):
     @staticmethod
     def make(space: Any, cutoff: Any) -> "AllPairs":
         """For this space and reach, whose values are known."""
-        widths, reach = np.asarray(space.widths), float(cutoff)
-        dtype = space.cell.dtype
+        space, reach = all_on_host(space), float(cutoff)
+        widths, dtype = space.widths, space.cell.dtype
         images: Any = ()
         if 2 * reach > widths.min():
             # an image farther than this many cells away is out of reach even between opposite corners
             counts = [0 if np.isinf(w) else int(np.floor(reach / w)) + 1 for w in widths]
             images = tuple(itertools.product(*(range(-c, c + 1) for c in counts)))
-        pairs = AllPairs(jnp.asarray(cutoff, dtype), images, jnp.asarray(jnp.finfo(dtype).max, dtype))
-        return pairs.watch(space, None)
+        pairs = AllPairs(as_array(cutoff, dtype), images, np.asarray(np.finfo(dtype).max, dtype))
+        return eqx.tree_at(lambda s: s.slack, pairs, as_array(np.minimum(pairs.slack, pairs._span(space)), dtype))
 
     def _span(self, space: Any) -> Any:
         """The longest reach that `images` cover."""
         widths = space.widths
+        xp = namespace_of(widths)
         if not self.images:
-            return jnp.min(widths) / 2
-        covered = widths * jnp.asarray(np.max(self.images, axis=0), widths.dtype)
-        return jnp.min(jnp.where(jnp.isinf(widths), jnp.inf, covered))
+            return xp.min(widths) / 2
+        with np.errstate(invalid="ignore"):  # 0 images of an infinite width
+            covered = widths * xp.asarray(np.max(self.images, axis=0), widths.dtype)
+        return xp.min(xp.where(xp.isinf(widths), xp.inf, covered))
 
     def sweep(
         self, of_pairs: OfPairs, space: Any, position: Any, species: Any, *, chunk: int = CHUNK

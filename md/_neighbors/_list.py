@@ -6,8 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
+from ...solvers import compiled
+from ...solvers._host import all_on_host, as_array
 from .._space import inverse, times
 from ._build import BINS, COLUMNS, images_near, pick, places_of, sort_into_cells, windows
 from ._neighbors import AbstractNeighbors, CHUNK, FAR, OfPairs, Standing, sum_slots
@@ -48,15 +50,17 @@ class NeighborList(AbstractNeighbors):
     @staticmethod
     def make(system: Any, cutoff: Any, *, slots: int = 0, words: int = 1, later: Any = None) -> "NeighborList":
         """A list of this configuration, whose values are known, with so much room at least, and room for a later."""
-        cutoff = float(jnp.asarray(cutoff, system.position.dtype))
-        room, layers, found = _count(system, cutoff)
-        cells = _cells(system, cutoff)
+        cutoff = float(np.asarray(cutoff, system.position.dtype))
+        known = all_on_host(system)
+        room, layers, found = _count(known, cutoff)
+        cells = _cells(known, cutoff)
         if later is not None:
+            later = all_on_host(later)
             more_room, more_layers, _ = _count(later, cutoff)
             room, layers = tuple(map(max, room, more_room)), tuple(map(max, layers, more_layers))
             cells = tuple(map(min, cells, _cells(later, cutoff)))
         sizes = tuple(int(r * _SPARE) + 16 * (r > 0) for r in room), layers, cells
-        slots, reach = max(slots, _slots(found)), jnp.asarray(cutoff, system.position.dtype)
+        slots, reach = max(slots, _slots(found)), as_array(cutoff, system.position.dtype)
         made = _refresh(_blank(system, reach, slots, words, sizes), system)
         if int(made.longest) > BITS * words:
             made = _refresh(_blank(system, reach, slots, _words(made.longest), sizes), system)
@@ -172,7 +176,7 @@ class NeighborList(AbstractNeighbors):
         return jnp.where(last, FAR, x), y, z
 
 
-_refresh = eqx.filter_jit(NeighborList.refresh)
+_refresh = compiled(NeighborList.refresh)
 
 
 def _slots(found: Any) -> int:
@@ -197,7 +201,7 @@ def _count(system: Any, cutoff: float) -> tuple[Any, Any, int]:
         copies = np.concatenate([c[(c[:, axis] >= -margin) & (c[:, axis] <= 1 + margin)] for c in copies])
         room.append(len(copies) if layer else 0)
         along = np.concatenate([along, copies]) if layer else along
-    near = KDTree(along @ cell).query_ball_point(inside, cutoff * (1 + 1e-6), return_length=True)
+    near = scipy.spatial.KDTree(along @ cell).query_ball_point(inside, cutoff * (1 + 1e-6), return_length=True)
     return tuple(room), layers, int(np.max(near)) - 1
 
 
@@ -218,7 +222,7 @@ def _cells(system: Any, cutoff: float) -> tuple[int, int, int]:
 def _blank(system: Any, cutoff: Any, slots: int, words: int, sizes: tuple[Any, Any, Any]) -> NeighborList:
     room, layers, cells = sizes
     n = system.position.shape[0]
-    whole = lambda *shape: jnp.zeros(shape, jnp.int32)
+    whole = lambda *shape: as_array(np.zeros(shape), jnp.int32)
     places = n + sum(room) + 1
     return NeighborList(
         cutoff=cutoff,
@@ -229,8 +233,8 @@ def _blank(system: Any, cutoff: Any, slots: int, words: int, sizes: tuple[Any, A
         shift=whole(3, places),
         reference=system.position,
         cell=system.space.cell,
-        way=jnp.zeros_like(system.position[:, 0]),
-        stretch=jnp.ones_like(cutoff),
+        way=as_array(np.zeros(n), cutoff.dtype),
+        stretch=as_array(1.0, cutoff.dtype),
         earlier=cutoff,
         found=whole(),
         images=whole(3),

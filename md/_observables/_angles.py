@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from .._system import System
 from ._average import Curve
@@ -35,7 +35,9 @@ def angle_distribution(systems: System, cutoff: Any, edges: Any) -> Curve:
 def _angles(frame: Frame, cutoff: float) -> np.ndarray:
     """All angles at all atoms."""
     places, _ = frame.images(cutoff)
-    near = KDTree(frame.position).sparse_distance_matrix(KDTree(places), cutoff, output_type="ndarray")
+    near = scipy.spatial.KDTree(frame.position).sparse_distance_matrix(
+        scipy.spatial.KDTree(places), cutoff, output_type="ndarray"
+    )
     near = near[near["i"] != near["j"]]  # atoms come first among the places
     near = near[np.argsort(near["i"], kind="stable")]
     directions = (places[near["j"]] - frame.position[near["i"]]) / near["v"][:, None]

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ...solvers import compiled
 from .._system import System
 
 
@@ -40,11 +41,16 @@ def frames(systems: System) -> Iterator[Frame]:
     """The configurations of a trajectory, `solution.ys`, or the one of a system."""
     if systems.position.ndim == 2:
         systems = jax.tree.map(lambda x: x[None], systems)
-    inside = jax.vmap(lambda s: (s.wrapped().position, s.space.cell))(systems)
+    inside = _inside(systems)
     position, cell = (np.asarray(x, float) for x in inside)
     species = np.asarray(systems.species)
     for k in range(len(position)):
         yield Frame(position[k], cell[k], systems.space.axes, species[k])
+
+
+@compiled
+def _inside(systems: System) -> Any:
+    return jax.vmap(lambda s: (s.wrapped().position, s.space.cell))(systems)
 
 
 def trajectory(ts: Any, systems: System, blocks: int) -> tuple[float, int]:

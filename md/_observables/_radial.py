@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from .._system import System
 from ._average import Average, average, Curve
@@ -51,8 +51,8 @@ def _pairs(frame: Frame, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     of = lambda k: frame.position[frame.species == k]
     found, expected = (np.zeros((kinds, kinds, edges.size - 1)) for _ in range(2))
     present = [k for k in range(kinds) if len(of(k))]
-    here = {k: KDTree(of(k)) for k in present}
-    there = {k: KDTree(places[frame.species[owner] == k]) for k in present}
+    here = {k: scipy.spatial.KDTree(of(k)) for k in present}
+    there = {k: scipy.spatial.KDTree(places[frame.species[owner] == k]) for k in present}
     for a, b in itertools.product(present, present):
         found[a, b] = np.diff(here[a].count_neighbors(there[b], edges))
         expected[a, b] = _by_chance(frame, of(a), of(b), edges, a == b)

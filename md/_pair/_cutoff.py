@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ...solvers import parameter
+from ...solvers._host import is_known
 
 Curve = Callable[[Any], Any]
 
@@ -144,11 +145,11 @@ def check_radii(module: eqx.Module, *names: str) -> None:
         title = f"{type(module).__name__}.{name}"
         if jnp.shape(value) != ():
             raise ValueError(f"{title} has shape {jnp.shape(value)}, expected one number.")
-        if not isinstance(value, Tracer) and not (np.isfinite(value) and value > 0):
+        if not isinstance(value, Tracer) and not 0 < np.asarray(value) < np.inf:
             raise ValueError(f"{title} must be positive and finite, got {value}.")
 
 
 def _check_onset(cutoff: Any) -> None:
-    if not isinstance(cutoff.radius - cutoff.onset, Tracer) and not cutoff.onset < cutoff.radius:
+    if is_known(cutoff.radius, cutoff.onset) and not np.asarray(cutoff.onset) < np.asarray(cutoff.radius):
         name = type(cutoff).__name__
         raise ValueError(f"{name}.onset must be below radius, got {cutoff.onset} and {cutoff.radius}.")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ...solvers._host import all_on_host
 from .._lattice import repeat
 from .._measure import covering
 from .._neighbors import AbstractNeighbors
@@ -53,7 +54,7 @@ def phonons(
         )
     large = repeat(system, counts)
     found = _phonons(potential, large, counts, covering(potential, large, neighbors))
-    if not isinstance(found.constants, Tracer) and bool(jnp.isnan(found.constants).any()):
+    if not isinstance(found.constants, Tracer) and np.isnan(np.asarray(found.constants)).any():
         raise ValueError(
             "The forces on the atoms are not 0, so they do not vibrate about these places: find them with `minimize`."
         )
@@ -99,7 +100,7 @@ def _offset(large, counts, n):
 def _counts(potential: Any, system: System, cells: Any) -> Any:
     """How many cells, as given if they are enough, as far as that is known."""
     given = (cells,) * 3 if isinstance(cells, int) else cells
-    reach, widths = potential.reach, system.space.widths
+    reach, widths = potential.reach, all_on_host(system.space).widths
     if isinstance(reach, Tracer) or isinstance(widths, Tracer):
         if given is None:
             raise ValueError("`cells` must be given where the reach or the box is not known, as under jit or grad.")

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ...solvers import compiled
+from ...solvers._host import as_array
 from .._space import times
 from ._bands import along_path, Bands
 
@@ -56,7 +58,7 @@ class Phonons(eqx.Module):
 
     def frequencies(self, q: Any) -> Array:
         r"""$\omega$ (..., 3n) [1/time], ascending; negative where $\omega^2$ is."""
-        return _root(self.eigenvalues(q))
+        return _frequencies(self, as_array(q, self.cell.dtype))
 
     def modes(self, q: Any) -> tuple[Array, Array]:
         r"""Frequencies (..., 3n) and polarizations e (..., 3n, n, 3), complex, of length 1, e[..., k, :, :] of mode k.
@@ -124,6 +126,11 @@ def _eigh_jvp(primals, tangents):
     share = jnp.where(apart, 1 / jnp.where(apart, gap, 1), 0)
     turn = jax.lax.complex(turned.real * share, turned.imag * share)
     return (values, vectors), (jnp.diagonal(turned).real, product(vectors, turn))
+
+
+@compiled
+def _frequencies(crystal, q):
+    return _root(crystal.eigenvalues(q))
 
 
 def _root(values):

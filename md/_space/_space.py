@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
+from ...solvers._host import as_array, namespace_of
 
 if TYPE_CHECKING:  # pyright counts an eqx.AbstractVar as a constructor argument
     from typing import ClassVar as AbstractVar
@@ -39,6 +40,7 @@ class AbstractSpace(eqx.Module):
         r"""A space of the same kind with cell $h F$, of the `matrix` (3, 3) F; a rectangular box takes its diagonal."""
 
     @property
+    @compiled
     def volume(self) -> Any:
         """Volume of the cell [length³]; infinite unless all three axes are periodic."""
         volume = triple_product(self.cell)
@@ -47,9 +49,11 @@ class AbstractSpace(eqx.Module):
     @property
     def widths(self) -> Any:
         """Distances between opposite faces of the cell (3,) [length]; infinite along open axes."""
-        widths = 1 / jnp.sqrt(jnp.sum(inverse(self.cell) ** 2, axis=0))
-        return jnp.where(jnp.asarray(self.axes), widths, jnp.inf)
+        xp = namespace_of(self.cell)
+        widths = 1 / xp.sqrt(xp.sum(inverse(self.cell) ** 2, axis=0))
+        return xp.where(xp.asarray(self.axes), widths, xp.inf)
 
+    @compiled
     def displacement(self, a: Any, b: Any) -> Any:
         """The shortest image of a - b (3,), for one pair.
 
@@ -65,8 +69,10 @@ class AbstractSpace(eqx.Module):
 
     def wrap(self, position: Any) -> tuple[Any, Any]:
         """The position (..., 3) inside the cell, and the image (..., 3) int32: given = inside + image @ cell."""
-        fraction = jax.lax.stop_gradient(times(position, inverse(self.cell)))
-        image = jnp.floor(fraction) * jnp.broadcast_to(jnp.asarray(self.axes, fraction.dtype), fraction.shape)
+        fraction = times(position, inverse(self.cell))
+        xp = namespace_of(fraction)
+        fraction = fraction if xp is np else jax.lax.stop_gradient(fraction)
+        image = xp.floor(fraction) * xp.broadcast_to(xp.asarray(self.axes, fraction.dtype), fraction.shape)
         return position - times(image, self.cell), image.astype(jnp.int32)
 
 
@@ -78,7 +84,7 @@ class Free(AbstractSpace):
 
     def __init__(self) -> None:
         self.axes = (False, False, False)
-        self.unit = jnp.eye(3)
+        self.unit = as_array(np.eye(3), jnp.result_type(float))
 
     @property
     def cell(self) -> Any:
@@ -115,7 +121,13 @@ class Periodic(AbstractSpace):
     @property
     def cell(self) -> Any:
         """The diagonal matrix of `lengths`."""
-        return jnp.diag(self.lengths)
+        return namespace_of(self.lengths).diag(self.lengths)
+
+    @property
+    def widths(self) -> Any:
+        """The lengths."""
+        xp = namespace_of(self.lengths)
+        return xp.where(xp.asarray(self.axes), self.lengths, xp.inf)
 
     def nearest(self, d: Vector) -> Vector:
         """By rounding each axis on its own."""
@@ -186,17 +198,21 @@ def _nearest_whole(terms: Any) -> Any:
 
 def times(rows: Any, matrix: Any) -> Any:
     """Row vectors times a matrix, in full precision: accelerators round matrix products of float32 by default."""
+    if namespace_of(rows, matrix) is np:
+        return np.matmul(rows, matrix)
     return jnp.matmul(rows, matrix, precision="highest")
 
 
 def triple_product(m: Any) -> Any:
     """The determinant of a (3, 3) matrix."""
-    return jnp.sum(m[0] * jnp.cross(m[1], m[2]))
+    xp = namespace_of(m)
+    return xp.sum(m[0] * xp.cross(m[1], m[2]))
 
 
 def inverse(m: Any) -> Any:
     """The inverse of a (3, 3) matrix, in closed form: it compiles faster than a general one."""
-    return jnp.stack([jnp.cross(m[1], m[2]), jnp.cross(m[2], m[0]), jnp.cross(m[0], m[1])], axis=1) / triple_product(m)
+    xp = namespace_of(m)
+    return xp.stack([xp.cross(m[1], m[2]), xp.cross(m[2], m[0]), xp.cross(m[0], m[1])], axis=1) / triple_product(m)
 
 
 def _value(x: Any) -> np.ndarray | None:

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
+from ...solvers._types import as_parameter
 from .._forces import AbstractForce, GravityCompensation, inertia_box_drag
 from .._mechanism import AbstractJoint, Ball, Body, Free, Hinge, JointState, Mechanism, mechanism, Passive, Slide
 from .._spatial import Inertia
@@ -138,7 +138,7 @@ def _forces(mujoco: Any, m: Any, made: Mechanism) -> tuple[AbstractForce, ...]:
 
 def _keyframes(mujoco: Any, m: Any) -> dict[str, Keyframe]:
     names = names_of(mujoco, m, "key", m.nkey)
-    numbers = lambda x: jnp.asarray(np.array(x), jnp.result_type(float))
+    numbers = lambda x: as_parameter(np.array(x))
     return {
         name: Keyframe(
             JointState(numbers(m.key_qpos[k]), numbers(m.key_qvel[k]), numbers(m.key_act[k])), numbers(m.key_ctrl[k])

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ...solvers import parameter
+from ...solvers._host import on_host
 from .._check import check_not_negative, check_shape
 from ._activation import AbstractActivation
 from ._clamp import check_limits
@@ -161,7 +162,7 @@ class Affine(AbstractActuator):
         check_shape(self, "bias", (3,))
 
     def laws(self) -> tuple[Law, ...]:
-        gain, bias = ((x[0], x[1], x[2]) for x in (self.gain, self.bias))
+        gain, bias = (tuple(on_host(x, x.dtype)) for x in (self.gain, self.bias))
         return (Law(gain, bias),)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...solvers import parameter
+from ...solvers._types import as_parameter
 from .._mechanism import JointState, Mechanism
 from .._state import Real
 from ._clamp import Clamp
@@ -68,7 +69,7 @@ class Actuators(AbstractForce):
 
     def initial(self) -> Float[Array, " na"]:
         """Activations at the start: zeros."""
-        return jnp.zeros((self.na,), self.moment.dtype)
+        return as_parameter(np.zeros(self.na, self.moment.dtype))
 
     def controls(self, t: Real, y: JointState) -> Float[Array, " nu"]:
         """The controls, clamped."""

@@ -3,12 +3,14 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import parameter
+from ...solvers._host import namespace, on_host
 
 
 class Clamp(eqx.Module):
@@ -37,8 +39,8 @@ def clamp(limits: list[Any]) -> Clamp:
     for pair in limits:
         pick.append(len(some) if pair is None else next(index))
     dtype = jnp.result_type(float)
-    rows = jnp.stack([jnp.asarray(pair, dtype) for pair in some]) if some else jnp.zeros((0, 2), dtype)
-    return Clamp(pick=jnp.asarray(pick, jnp.int32), lower=rows[:, 0], upper=rows[:, 1])
+    rows = namespace(some).stack([on_host(pair, dtype) for pair in some]) if some else np.zeros((0, 2), dtype)
+    return Clamp(pick=jax.device_put(np.asarray(pick, np.int32)), lower=rows[:, 0], upper=rows[:, 1])
 
 
 def check_limits(owner: Any, name: str) -> None:

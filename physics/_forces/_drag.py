@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ...solvers import parameter
+from ...solvers._types import as_parameter
 from .._check import check_not_negative, check_shape
 from .._mechanism import JointState, Mechanism
 from .._mechanism._geometry import compose
@@ -91,9 +92,9 @@ def inertia_box_drag(
             "inertia_box_drag needs a mechanism whose inertias are known numbers; under jit, grad or vmap make the "
             "force outside, or write InertiaBoxDrag(axes=...)."
         )
-    turns = jnp.asarray(np.stack([_principal_axes(six) for six in np.asarray(moments)]), moments.dtype)
-    axes = jnp.stack([quaternion_of_matrix(turn) for turn in turns])
-    return InertiaBoxDrag(axes, density=density, viscosity=viscosity, wind=wind)
+    turns = np.stack([_principal_axes(six) for six in np.asarray(moments)], axis=-1)
+    axes = quaternion_of_matrix(as_parameter(np.asarray(turns, moments.dtype)))  # one column for each body
+    return InertiaBoxDrag(np.asarray(axes).T, density=density, viscosity=viscosity, wind=wind)
 
 
 def _principal_axes(six: np.ndarray) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
 
+from ...solvers._host import namespace, on_host
 from .._mechanism import Mechanism
 from ._activation import ExactFilter, Filter
 from ._actuator import AbstractActuator, FixedTendon
@@ -25,17 +27,15 @@ def actuators(mechanism: Mechanism, *listed: Any, control: Any = None) -> Actuat
             raise ValueError(f"{one!r} is no actuator: give Motor, PositionServo, VelocityServo, PD or Affine.")
     dtype = jnp.result_type(float)
     rows = [(one, law) for one in listed for law in one.laws()]
-    table = lambda which: jnp.asarray([[jnp.asarray(c, dtype) for c in getattr(law, which)] for _, law in rows], dtype)
+    table = lambda which: _stacked([c for _, law in rows for c in getattr(law, which)], (-1, 3), dtype)
     active = [(k, one.activation) for k, (one, _) in enumerate(rows) if one.activation is not None]
     filters = [activation for _, activation in active if isinstance(activation, Filter | ExactFilter)]
     made = Actuators(
-        moment=jnp.stack([_moment(mechanism, one, dtype) for one, _ in rows])
-        if rows
-        else jnp.zeros((0, mechanism.topology.nv), dtype),
-        gain=table("gain").reshape(-1, 3),
-        bias=table("bias").reshape(-1, 3),
-        control=jnp.zeros((len(rows),), dtype),
-        time_constant=jnp.stack([f.time_constant for f in filters]) if filters else jnp.zeros((0,), dtype),
+        moment=_stacked([_moment(mechanism, one, dtype) for one, _ in rows], (-1, mechanism.topology.nv), dtype),
+        gain=table("gain"),
+        bias=table("bias"),
+        control=np.zeros(len(rows), dtype),
+        time_constant=_stacked([f.time_constant for f in filters], (-1,), dtype),
         control_clamp=clamp([one.control_limits for one, _ in rows]),
         force_clamp=clamp([one.force_limits for one, _ in rows]),
         activation_clamp=clamp([activation.limits for _, activation in active]),
@@ -45,17 +45,24 @@ def actuators(mechanism: Mechanism, *listed: Any, control: Any = None) -> Actuat
     return made if control is None else made.with_control(control)
 
 
-def _moment(mechanism: Mechanism, one: AbstractActuator, dtype: Any) -> Array:
+def _stacked(parts: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Of this shape, also if there are none."""
+    parts = [on_host(part, dtype) for part in parts]
+    return namespace(parts).stack(parts).reshape(shape) if parts else np.zeros((0, *shape[1:]), dtype)
+
+
+def _moment(mechanism: Mechanism, one: AbstractActuator, dtype: Any) -> Any:
     """The row (nv,) of one actuator."""
-    topology, row = mechanism.topology, jnp.zeros((mechanism.topology.nv,), dtype)
+    topology, parts = mechanism.topology, [np.zeros(1, dtype)] * mechanism.topology.nv
+    gear = on_host(one.gear, dtype)
     if isinstance(one.joint, FixedTendon):
         for k, joint in enumerate(one.joint.joints):
             where = topology.v_of(joint)
             width = where.stop - where.start
             if width != 1:
                 raise ValueError(f"A FixedTendon runs over joints of one degree of freedom; {joint!r} has {width}.")
-            row = row.at[where].set(one.joint.coefficients[k])
-        return row * one.gear
+            parts[where.start] = gear * on_host(one.joint.coefficients, dtype)[k : k + 1]
+        return namespace(parts).concatenate(parts)
     where = topology.v_of(one.joint)
     width, shape = where.stop - where.start, jnp.shape(one.gear)
     if shape != (width,) and not (width == 1 and shape == ()):
@@ -63,7 +70,8 @@ def _moment(mechanism: Mechanism, one: AbstractActuator, dtype: Any) -> Array:
             f"The gear of {type(one).__name__}({one.joint!r}) has shape {shape}; the joint has {width} "
             f"degree{'s' * (width > 1)} of freedom: give {'one number' if width == 1 else f'{width} numbers'}."
         )
-    return row.at[where].set(one.gear)
+    parts[where] = [(gear[k : k + 1] if gear.shape else gear[None]) for k in range(width)]
+    return namespace(parts).concatenate(parts)
 
 
 def _wiring(nu: int, active: list[Any]) -> Wiring:
@@ -72,12 +80,12 @@ def _wiring(nu: int, active: list[Any]) -> Wiring:
         source[k] = nu + place
         is_filter = isinstance(activation, Filter | ExactFilter)
         filtered.append(sum(x < count for x in filtered) if is_filter else count)
-    whole = lambda x: jnp.asarray(x, jnp.int32)
+    whole = lambda x: jax.device_put(np.asarray(x, np.int32))
     return Wiring(
         source=whole(source),
         driver=whole([k for k, _ in active]),
         filtered=whole(filtered),
-        exact=jnp.asarray([isinstance(activation, ExactFilter) for _, activation in active], bool),
+        exact=jax.device_put(np.asarray([isinstance(activation, ExactFilter) for _, activation in active], bool)),
     )
 
 

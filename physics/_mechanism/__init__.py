@@ -27,7 +27,7 @@ from ._joint import (
     Universal as Universal,
 )
 from ._mechanism import Mechanism as Mechanism, Momentum as Momentum
-from ._sizes import check_quaternions as check_quaternions
+from ._sizes import check_quaternions as check_quaternions, check_size as check_size
 from ._solve import factorized as factorized
 from ._state import JointState as JointState
 from ._topology import JointPlace as JointPlace, Masks as Masks, plan as plan, Topology as Topology

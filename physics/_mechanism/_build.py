@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
-from jaxtyping import Array
 
 from ...solvers import parameter
-from .._spatial import AbstractInertia, Inertia, inertia_of_ten, normalized, stored
+from ...solvers._host import is_known, namespace, on_host
+from ...solvers._types import as_parameter
+from .._spatial import AbstractInertia, Inertia, inertia_of_ten, stored, unit
 from ._joint import AbstractJoint, BALL, check_axis, Fixed, Free, HINGE, Passive, SLIDE, stack_or_empty
+from ._massless import mass_matrix_away
 from ._mechanism import Mechanism
-from ._topology import JointPlace, plan, Topology, WORLD
+from ._topology import JointPlace, Topology, WORLD
 
 
 class Body(eqx.Module):
@@ -89,10 +89,9 @@ def _assemble(
     kinds = lambda kind: [e for _, _, elements in joints for e in elements if e.kind == kind]
     turns = kinds(HINGE) + kinds(BALL)
     rows = [_per_joint(body, joint, elements, dtype) for body, joint, elements in joints]
-    column = lambda name, n: jnp.concatenate([row[name] for row in rows]) if rows else jnp.zeros((n,), dtype)
+    column = lambda name: _joined([row[name] for row in rows], dtype)
     free = {body.name for body, joint, _ in joints if isinstance(joint, Free)}
     still = lambda body, x, identity: identity if body.name in free else x
-    found = plan(topology)
     return Mechanism(
         inertia=_stacked([body.inertia for body in bodies], dtype),
         position=stack_or_empty([b.position for b in bodies], 3, dtype),
@@ -100,24 +99,22 @@ def _assemble(
         hinge_axis=stack_or_empty([e.axis for e in kinds(HINGE)], 3, dtype),
         slide_axis=stack_or_empty([e.axis for e in kinds(SLIDE)], 3, dtype),
         anchor=stack_or_empty([e.anchor for e in turns], 3, dtype),
-        pitch=jnp.stack([jnp.asarray(e.pitch, dtype) for e in kinds(HINGE) if e.pitch is not None])
-        if found.screws
-        else jnp.zeros((0,), dtype),
-        rest=column("rest", found.nq),
-        armature=column("armature", found.nv),
-        damping=column("damping", found.nv),
-        stiffness=column("stiffness", 0),
-        friction=column("friction", found.nv),
-        springref=column("springref", 0),
-        lower=column("lower", 0),
-        upper=column("upper", 0),
+        pitch=_joined([on_host(e.pitch, dtype)[None] for e in kinds(HINGE) if e.pitch is not None], dtype),
+        rest=column("rest"),
+        armature=column("armature"),
+        damping=column("damping"),
+        stiffness=column("stiffness"),
+        friction=column("friction"),
+        springref=column("springref"),
+        lower=column("lower"),
+        upper=column("upper"),
         gravity=_vector(gravity, 3, "gravity"),
         shapes=shapes,
         topology=topology,
     )
 
 
-def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtype: Any) -> dict[str, Array]:
+def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtype: Any) -> dict[str, Any]:
     """The columns of one joint: (nq,) or (nv,) each."""
     passive, whose = joint.passive, f"joint {joint.name or body.name!r}"
     balls = sum(e.kind == BALL for e in elements)
@@ -126,8 +123,8 @@ def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtyp
     identity = np.concatenate([np.eye(4)[0] if e.kind == BALL else np.zeros(1) for e in elements])
     rest = joint.rest()
     if isinstance(joint, Free):
-        rest = jnp.concatenate([jnp.asarray(body.position, dtype), normalized(jnp.asarray(body.orientation, dtype))])
-    rest = jnp.asarray(identity if rest is None else rest, dtype)
+        rest = _joined([on_host(body.position, dtype), unit(on_host(body.orientation, dtype))], dtype)
+    rest = on_host(identity if rest is None else rest, dtype)
     if rest.shape != (nq,):
         raise ValueError(f"The reference of {whose} has shape {rest.shape[1:]}, expected ().")
     relaxed = rest if passive.springref is None else _full(passive.springref, nq, f"springref of {whose}")
@@ -142,10 +139,15 @@ def _per_joint(body: Body, joint: AbstractJoint, elements: tuple[Any, ...], dtyp
         columns["springref"] = relaxed
     elif passive.springref is not None:
         raise ValueError(f"The springref of {whose} is that of no spring: give its stiffness, too.")
-    return {name: jnp.asarray(value, dtype) for name, value in columns.items()}
+    return {name: on_host(value, dtype) for name, value in columns.items()}
 
 
-def _check_balls(elements: tuple[Any, ...], relaxed: Array, passive: Passive, whose: str) -> None:
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    """One after the other, (n,), also if there are none."""
+    return namespace(parts).concatenate([np.zeros(0, dtype), *parts])
+
+
+def _check_balls(elements: tuple[Any, ...], relaxed: Any, passive: Passive, whose: str) -> None:
     """A ball's spring rests at a rotation, and its rotor is round: otherwise its inertia would turn with it."""
     armature = _full(passive.armature, sum(3 if e.kind == BALL else 1 for e in elements), f"armature of {whose}")
     q = v = 0
@@ -154,7 +156,7 @@ def _check_balls(elements: tuple[Any, ...], relaxed: Array, passive: Passive, wh
         if ball:
             _refuse_other_than_unit(relaxed[q : q + 4], f"springref of {whose}")
             three = armature[v : v + 3]
-            if not isinstance(three, Tracer) and np.ptp(np.asarray(three)) > 0:
+            if is_known(three) and np.ptp(np.asarray(three)) > 0:
                 raise ValueError(
                     f"The armature of {whose} is {np.asarray(three)}: that of a ball is the same about all axes."
                 )
@@ -191,11 +193,7 @@ def _limits(passive: Passive, elements: tuple[Any, ...], whose: str) -> tuple[An
     if not isinstance(passive.limits, tuple | list) or len(passive.limits) != 2:
         raise ValueError(f"The limits of {whose} are {passive.limits}: give (lower, upper).")
     lower, upper = (_full(x, nv, f"limits of {whose}") for x in passive.limits)
-    if (
-        not isinstance(lower, Tracer)
-        and not isinstance(upper, Tracer)
-        and np.any(np.asarray(lower) >= np.asarray(upper))
-    ):
+    if is_known(lower, upper) and np.any(lower >= upper):
         raise ValueError(f"Limits of {whose} are swapped: lower {lower} is not below upper {upper}.")
     return lower, upper
 
@@ -235,18 +233,20 @@ def _parents_first(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
 
 def _stacked(inertias: list[Any], dtype: Any) -> AbstractInertia:
     if not all(isinstance(inertia, Inertia) for inertia in inertias):
-        return inertia_of_ten(jnp.stack([jnp.asarray(inertia.ten(), dtype) for inertia in inertias], axis=1))
-    stack = lambda name: jnp.stack([jnp.asarray(getattr(inertia, name), dtype) for inertia in inertias])
+        tens = [on_host(inertia.ten(), dtype) for inertia in inertias]
+        return inertia_of_ten(as_parameter(namespace(tens).stack(tens, axis=1)))
+    rows = lambda name: [on_host(getattr(each, name), dtype) for each in inertias]
+    stack = lambda name: as_parameter(namespace(rows(name)).stack(rows(name)))
     return stored(stack("mass"), stack("center"), stack("moments"))
 
 
 def _refuse_massless(made: Mechanism) -> None:
     """A joint that moves no inertia has no equation of motion."""
-    if any(isinstance(x, Tracer) for x in jax.tree.leaves(made)) or made.topology.nv == 0:
+    if not is_known(made) or made.topology.nv == 0:
         return
-    matrix = np.asarray(_mass_matrix_away(made))
+    matrix, eps = mass_matrix_away(made), np.finfo(made.rest.dtype).eps
     diagonal = np.diag(matrix)
-    worst, eps = int(np.argmin(diagonal)), np.finfo(matrix.dtype).eps
+    worst = int(np.argmin(diagonal))
     if diagonal[worst] > eps * diagonal.max():
         scale = np.sqrt(diagonal)
         values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
@@ -260,13 +260,6 @@ def _refuse_massless(made: Mechanism) -> None:
     )
 
 
-@eqx.filter_jit
-def _mass_matrix_away(made: Mechanism) -> Array:
-    """Away from rest, where joints may lie on one line."""
-    away = made.retract(made.rest, jnp.linspace(0.2, 0.5, made.topology.nv, dtype=made.rest.dtype))
-    return made.mass_matrix(away)
-
-
 def _refuse_clashes(names: list[str], what: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -274,21 +267,21 @@ def _refuse_clashes(names: list[str], what: str) -> None:
 
 
 def _refuse_negative(value: Any, what: str) -> None:
-    if not isinstance(value, Tracer) and not np.all((np.asarray(value) >= 0) & np.isfinite(np.asarray(value))):
+    if is_known(value) and not np.all((np.asarray(value) >= 0) & np.isfinite(np.asarray(value))):
         raise ValueError(f"{what} must be finite and not negative, got {np.asarray(value)}.")
 
 
-def _vector(value: Any, size: int, what: str) -> Array:
-    value = jnp.asarray(value, jnp.result_type(float))
+def _vector(value: Any, size: int, what: str) -> Any:
+    value = on_host(value)
     if value.shape != (size,):
         raise ValueError(f"The {what} has shape {value.shape}, expected ({size},).")
-    if not isinstance(value, Tracer) and not np.isfinite(np.asarray(value)).all():
-        raise ValueError(f"The {what} holds NaN or infinity: {np.asarray(value)}.")
+    if is_known(value) and not np.isfinite(value).all():
+        raise ValueError(f"The {what} holds NaN or infinity: {value}.")
     return value
 
 
-def _refuse_other_than_unit(quaternion: Array, what: str) -> None:
-    if not isinstance(quaternion, Tracer):
+def _refuse_other_than_unit(quaternion: Any, what: str) -> None:
+    if is_known(quaternion):
         length = np.linalg.norm(np.asarray(quaternion))
         if abs(length - 1) > 1e-3:
             raise ValueError(
@@ -298,7 +291,7 @@ def _refuse_other_than_unit(quaternion: Array, what: str) -> None:
 
 
 def _full(value: Any, size: int, what: str) -> Any:
-    value = jnp.asarray(value, jnp.result_type(float))
+    value = on_host(value)
     if value.shape not in ((), (size,)):
         raise ValueError(f"The {what} has shape {value.shape}, expected () or ({size},).")
-    return jnp.broadcast_to(value, (size,))
+    return namespace(value).broadcast_to(value, (size,))

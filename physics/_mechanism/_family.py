@@ -53,6 +53,7 @@ class Sizes:
             limits=self.limits,
             q_slices=(),
             v_slices=(),
+            elements=(),
             masks={},
         )
 

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple, TYPE_CHECKING
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
-from jaxtyping import Array
 
 from ...solvers import parameter
+from ...solvers._host import is_known, namespace, on_host
 
 if TYPE_CHECKING:  # a checker takes an abstract field for an argument
     from typing import ClassVar as AbstractVar
@@ -75,7 +74,7 @@ class Hinge(AbstractJoint):
         return (Element(HINGE, self.axis, self.anchor),)
 
     def rest(self) -> Any:
-        return self.reference[None]
+        return on_host(self.reference)[None]
 
 
 class Slide(AbstractJoint):
@@ -90,7 +89,7 @@ class Slide(AbstractJoint):
         return (Element(SLIDE, self.axis),)
 
     def rest(self) -> Any:
-        return self.reference[None]
+        return on_host(self.reference)[None]
 
 
 class Screw(AbstractJoint):
@@ -140,12 +139,8 @@ class Planar(AbstractJoint):
         _refuse_parallel(self.first, self.second, self)
 
     def elements(self) -> tuple[Element, ...]:
-        normal = jnp.cross(self.first, self.second)
-        return (
-            Element(SLIDE, self.first),
-            Element(SLIDE, self.second),
-            Element(HINGE, normal, jnp.zeros_like(normal)),
-        )
+        normal = namespace(self.first, self.second).cross(self.first, self.second)
+        return Element(SLIDE, self.first), Element(SLIDE, self.second), Element(HINGE, normal, np.zeros(3))
 
     def rest(self) -> Any:
         return None
@@ -204,7 +199,7 @@ def check_axis(axis: Any, whose: str) -> None:
     """An axis is three numbers, not all zero."""
     if jnp.shape(axis) != (3,):
         raise ValueError(f"{whose}: an axis has shape (3,), not {jnp.shape(axis)}.")
-    if not isinstance(axis, Tracer):
+    if is_known(axis):
         length = np.linalg.norm(np.asarray(axis, dtype=float))
         if not (np.isfinite(length) and length > 1e-12):
             raise ValueError(f"{whose}: the axis {np.asarray(axis)} has no direction; give a vector of nonzero length.")
@@ -215,7 +210,7 @@ def _refuse_parallel(first: Any, second: Any, joint: AbstractJoint) -> None:
     whose = f"{type(joint).__name__} {joint.name or ''}".strip()
     check_axis(first, f"{whose}, first")
     check_axis(second, f"{whose}, second")
-    if not (isinstance(first, Tracer) or isinstance(second, Tracer)):
+    if is_known(first, second):
         a, b = (np.asarray(x, dtype=float) / np.linalg.norm(x) for x in (first, second))
         if np.linalg.norm(np.cross(a, b)) < 1e-6:
             raise ValueError(f"{whose}: `first` and `second` are parallel; give two directions.")
@@ -226,8 +221,8 @@ def widths(element: Element) -> tuple[int, int]:
     return (4, 3) if element.kind == BALL else (1, 1)
 
 
-def stack_or_empty(rows: list[Any], width: int, dtype: Any) -> Array:
+def stack_or_empty(rows: list[Any], width: int, dtype: Any) -> Any:
     """(n, width), also if n = 0."""
     if not rows:
-        return jnp.zeros((0, width), dtype)
-    return jnp.stack([jnp.asarray(row, dtype) for row in rows])
+        return np.zeros((0, width), dtype)
+    return namespace(rows).stack([on_host(row, dtype) for row in rows])

@@ -5,9 +5,12 @@ from typing import Any, NamedTuple, TYPE_CHECKING
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
+from ...solvers._host import on_host
+from ...solvers._types import as_parameter
 from .._spatial import (
     AbstractInertia,
     apply_inertia,
@@ -92,22 +95,26 @@ class Mechanism(eqx.Module):
 
     # configurations
 
+    @compiled
     def retract(self, q: Array, change: Array) -> Array:
         r"""$q \oplus u$: the configuration reached with the velocity u in a unit of time."""
         self._check(q=q, v=change)
         return retract(self.masks.chart, q, change)
 
+    @compiled
     def difference(self, q: Array, start: Array) -> Array:
         r"""$q \ominus q_0$, (nv,): the velocity that leads from `start` to `q` in a unit of time."""
         self._check(q=q)
         self._check(q=start)
         return difference(self.masks.chart, q, start)
 
+    @compiled
     def rate(self, q: Array, v: Array) -> Array:
         r"""$\dot q$, (nq,)."""
         self._check(q=q, v=v)
         return rate(self.masks.chart, q, v)
 
+    @compiled
     def tangent(self, q: Array, dq: Array) -> Array:
         """The velocity (nv,) that a rate of change `dq` (nq,) of the coordinates is."""
         self._check(q=q)
@@ -116,17 +123,20 @@ class Mechanism(eqx.Module):
 
     # kinematics
 
+    @compiled
     def poses(self, q: Array) -> Pose:
         """Where the bodies are: positions (nb, 3) [m] of their frames and orientations (nb, 4), seen from the world."""
         found = self._geometry(q)
         turn = quaternion_of_matrix(found.pose[:3, :3])
         return Pose((found.position + found.start).T, turn.T)
 
+    @compiled
     def twists(self, q: Array, v: Array) -> Array:
         """(nb, 6) angular velocity of each body and velocity of its frame's origin, along the world's axes."""
         found = self._geometry(q, v=v)
         return _at_origins(found, _dynamics.moving(found, self.masks, v).twist).T
 
+    @compiled
     def accelerations(self, q: Array, v: Array, a: Array) -> Array:
         """(nb, 6) angular acceleration of each body and acceleration of its frame's origin, along the world's axes."""
         found = self._geometry(q, v=v, a=a)
@@ -137,39 +147,37 @@ class Mechanism(eqx.Module):
 
     def jacobian(self, q: Array, body: str | int, point: Any = (0.0, 0.0, 0.0)) -> Array:
         """(6, nv): v -> angular velocity of a body and velocity of `point` [m], given in its frame; world's axes."""
-        return self._jacobian(self._geometry(q), body, point)[0]
+        return self._jacobian(q, *self._place(body, point))
 
     def jacobian_rate(self, q: Array, v: Array, body: str | int, point: Any = (0.0, 0.0, 0.0)) -> Array:
         """The time derivative (6, nv) of `jacobian` along the motion: the acceleration is J a + dJ/dt v."""
-        found = self._geometry(q, v=v)
-        jacobian, arm, moved = self._jacobian(found, body, point)
-        after = matmul(found.axes * v[None], self.masks.upto.astype(v.dtype).T)
-        carrier = jnp.where(self.masks.carried[None], after, _dynamics.moving(found, self.masks, v).near)
-        rates = jnp.where(moved[None], twist_cross(carrier, found.axes), 0)
-        velocity = matmul(jacobian[3:], v)[:, None]
-        linear = rates[3:] + cross3(rates[:3], arm) + cross3(jacobian[:3], velocity)
-        return jnp.concatenate([rates[:3], linear])
+        return self._jacobian_rate(q, v, *self._place(body, point))
 
     # dynamics
 
+    @compiled
     def mass_matrix(self, q: Array) -> Array:
         """M(q), (nv, nv), with the armature on its diagonal."""
         found = self._geometry(q)
         return _dynamics.mass_matrix(found, self.masks, _dynamics.subtree_sums(self.masks, found.ten), self.armature)
 
+    @compiled
     def bias(self, q: Array, v: Array) -> Array:
         """(nv,): Coriolis, centrifugal and gravity terms; what the joints must give so that a = 0."""
         return self.inverse_dynamics(q, v, jnp.zeros_like(v))
 
+    @compiled
     def inverse_dynamics(self, q: Array, v: Array, a: Array) -> Array:
         r"""$\tau = M(q)\, a + h(q, v)$, (nv,)."""
         self._check(q=q, v=v, a=a)
         return _rules.inverse_dynamics(self, q, v, a)
 
+    @compiled
     def inverse_dynamics_derivatives(self, q: Array, v: Array, a: Array) -> Slopes:
         r"""$\partial\tau/\partial q$ (for small changes of $q$), $\partial\tau/\partial v$ and $M$, each (nv, nv)."""
         return inverse_dynamics_slopes(self, self._plan, self._geometry(q, v=v, a=a), v, a)
 
+    @compiled
     def forward_dynamics(self, q: Array, v: Array, tau: Array, added: Array | None = None) -> Array:
         r"""$a = (M(q) + E)^{-1} (\tau - h(q, v))$, (nv,); NaN where $M + E$ is not positive definite.
 
@@ -178,6 +186,7 @@ class Mechanism(eqx.Module):
         self._check(q=q, v=v, tau=tau)
         return _rules.forward_dynamics(self, q, v, tau, jnp.zeros_like(v) if added is None else added)
 
+    @compiled
     def passive(self, q: Array, v: Array) -> Array:
         r"""Forces (nv,) of the joints' springs, with the energy $\frac12 k (q \ominus q_\text{ref})^2$, and dampers."""
         self._check(q=q, v=v)
@@ -186,6 +195,7 @@ class Mechanism(eqx.Module):
         force = chart_rate(springs, -stretch, self.stiffness * stretch)
         return -padded(force)[self.masks.spring_of_v] - self.damping * v
 
+    @compiled
     def regressor(self, q: Array, v: Array, a: Array) -> Array:
         r"""Y(q, v, a), (nv, 10 nb), with $\tau = Y \pi$ (and the armature's $\tau$ added).
 
@@ -206,12 +216,14 @@ class Mechanism(eqx.Module):
 
     # balances
 
+    @compiled
     def kinetic_energy(self, q: Array, v: Array) -> Array:
         r"""$\frac12 v^T M v$ [J]."""
         found = self._geometry(q, v=v)
         twist = _dynamics.moving(found, self.masks, v).twist
         return (jnp.sum(twist * apply_inertia(found.ten, twist)) + jnp.sum(self.armature * v * v)) / 2
 
+    @compiled
     def potential_energy(self, q: Array) -> Array:
         """Of gravity, zero with the centers of mass at the world's origin, and of the joints' springs [J]."""
         found = self._geometry(q)
@@ -219,15 +231,18 @@ class Mechanism(eqx.Module):
         stretch = self._stretch(q)
         return jnp.sum(self.stiffness * stretch * stretch) / 2 - jnp.sum(self.gravity[:, None] * moments)
 
+    @compiled
     def energy(self, q: Array, v: Array) -> Array:
         """Kinetic and potential energy [J]; constant if nothing but gravity and the joints' springs acts."""
         return self.kinetic_energy(q, v) + self.potential_energy(q)
 
+    @compiled
     def center_of_mass(self, q: Array) -> Array:
         """(3,) of all bodies, in the world [m]."""
         found = self._geometry(q)
         return jnp.sum(found.ten[1:4] + found.ten[:1] * found.start, axis=1) / jnp.sum(found.ten[0])
 
+    @compiled
     def momentum(self, q: Array, v: Array) -> Momentum:
         """Linear momentum, and angular momentum about the common center of mass."""
         found = self._geometry(q, v=v)
@@ -260,12 +275,30 @@ class Mechanism(eqx.Module):
             if value is not None:
                 check_size(self.topology, name, value)
 
-    def _jacobian(self, found: Geometry, body: str | int, point: Any) -> tuple[Array, Array, Array]:
-        """The Jacobian, the point (3, 1) from the first frame of its tree, and which velocities move it (nv,)."""
+    def _place(self, body: str | int, point: Any) -> tuple[Array, Array]:
+        """The index of a body and a point (3,) as arrays: one program serves all bodies and points."""
         k = self.topology.body(body) if isinstance(body, str) else body
         if not 0 <= k < self.topology.nb:
             raise ValueError(f"There is no body {k}: bodies count from 0 to {self.topology.nb - 1}.")
-        point = jnp.asarray(point, found.axes.dtype)
+        return jax.device_put(np.int32(k)), as_parameter(on_host(point, self.rest.dtype))
+
+    @compiled
+    def _jacobian(self, q: Array, k: Array, point: Array) -> Array:
+        return self._lever(self._geometry(q), k, point)[0]
+
+    @compiled
+    def _jacobian_rate(self, q: Array, v: Array, k: Array, point: Array) -> Array:
+        found = self._geometry(q, v=v)
+        jacobian, arm, moved = self._lever(found, k, point)
+        after = matmul(found.axes * v[None], self.masks.upto.astype(v.dtype).T)
+        carrier = jnp.where(self.masks.carried[None], after, _dynamics.moving(found, self.masks, v).near)
+        rates = jnp.where(moved[None], twist_cross(carrier, found.axes), 0)
+        velocity = matmul(jacobian[3:], v)[:, None]
+        linear = rates[3:] + cross3(rates[:3], arm) + cross3(jacobian[:3], velocity)
+        return jnp.concatenate([rates[:3], linear])
+
+    def _lever(self, found: Geometry, k: Array, point: Array) -> tuple[Array, Array, Array]:
+        """The Jacobian, the point (3, 1) from the first frame of its tree, and which velocities move it (nv,)."""
         arm = matmul(found.pose[:3, :, k], jnp.append(point, jnp.ones_like(point, shape=())))[:, None]
         moved = self.masks.moves[k]
         axes = jnp.where(moved[None], found.axes, 0)

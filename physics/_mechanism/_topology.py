@@ -128,6 +128,7 @@ class Plan(NamedTuple):
     limits: int
     q_slices: tuple[slice, ...]
     v_slices: tuple[slice, ...]
+    elements: tuple[list[tuple[str, int, int]], ...]  # of each frame: kind, number of its kind, first velocity
     masks: dict[str, Any]
 
     def arrays(self) -> Masks:
@@ -163,8 +164,17 @@ def _plan(topology: Topology) -> Plan:
         limits=len(frames.limited),
         q_slices=tuple(frames.q_slices),
         v_slices=tuple(frames.v_slices),
+        elements=_elements(frames),
         masks=masks,
     )
+
+
+def _elements(frames: "_Frames") -> tuple[list[tuple[str, int, int]], ...]:
+    rows: list[list[tuple[str, int, int]]] = [[] for _ in frames.parent]
+    for k, d in enumerate(frames.dofs):
+        if d.part == 0:
+            rows[d.frame].append((d.kind, d.element, k))
+    return tuple(rows)
 
 
 def _tree_masks(frames: "_Frames") -> dict[str, np.ndarray]:

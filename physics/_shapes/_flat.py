@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from ._shape import AbstractShape, AbstractSolid, check_sizes, color, diagonal
 
 
@@ -21,9 +21,11 @@ class Box(AbstractSolid):
     def __check_init__(self):
         check_sizes(self, (3,), "half_sizes")
 
+    @compiled
     def volume(self) -> Array:
         return 8 * jnp.prod(self.half_sizes)
 
+    @compiled
     def spread(self) -> tuple[Array, Array]:
         a, b, c = self.half_sizes**2 / 3
         return jnp.zeros_like(self.position), diagonal(b + c, a + c, a + b)

@@ -9,7 +9,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
+from ...solvers._host import is_known
 from .._spatial import cross3, dot3
 from ._shape import AbstractSolid, color
 
@@ -50,9 +51,19 @@ class Mesh(AbstractSolid):
                 raise ValueError(f"Mesh.faces has indices from {faces.min()} to {faces.max()}; there are {n} vertices.")
 
     def volume(self) -> Array:
-        return jnp.sum(self._tetrahedra()[1])
+        self._refuse_hollow()
+        return self._volume()
 
     def spread(self) -> tuple[Array, Array]:
+        self._refuse_hollow()
+        return self._spread()
+
+    @compiled
+    def _volume(self) -> Array:
+        return jnp.sum(self._tetrahedra()[1])
+
+    @compiled
+    def _spread(self) -> tuple[Array, Array]:
         start, volumes, corners = self._tetrahedra()
         whole = jnp.sum(volumes)
         total = jnp.sum(corners, axis=0)
@@ -65,17 +76,18 @@ class Mesh(AbstractSolid):
 
     def _tetrahedra(self) -> tuple[Array, Array, Array]:
         """The common corner (3,), the signed volumes (k), and the other corners seen from it (3 corners, 3, k)."""
-        if not isinstance(self.faces, Tracer):
-            _refuse_open(np.asarray(self.faces))
         start = jax.lax.stop_gradient(jnp.mean(self.vertices, axis=0))  # near by: fewer digits are lost
         corners = (self.vertices - start[None])[self.faces.T].transpose(0, 2, 1)
-        volumes = dot3(corners[0], cross3(corners[1], corners[2])) / 6
-        whole = jnp.sum(volumes)
-        if not isinstance(whole, Tracer) and not whole > 0:
+        return start, dot3(corners[0], cross3(corners[1], corners[2])) / 6, corners
+
+    def _refuse_hollow(self) -> None:
+        """The faces enclose a volume, as far as they are known."""
+        if is_known(self.faces):
+            _refuse_open(np.asarray(self.faces))
+        if is_known(self.vertices, self.faces) and not (whole := np.asarray(self._volume())) > 0:
             raise ValueError(
                 f"Mesh: its volume is {whole}. If it is negative the faces are inside out: `faces[:, ::-1]` turns them."
             )
-        return start, volumes, corners
 
 
 def _refuse_open(faces: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
 from ._shape import AbstractSolid, check_sizes, color, diagonal
 
 
@@ -22,9 +22,11 @@ class Sphere(AbstractSolid):
     def __check_init__(self):
         check_sizes(self, (), "radius")
 
+    @compiled
     def volume(self) -> Array:
         return _ball(self.radius)
 
+    @compiled
     def spread(self) -> tuple[Array, Array]:
         moment = 2 / 5 * self.radius**2
         return jnp.zeros_like(self.position), diagonal(moment, moment, moment)
@@ -47,9 +49,11 @@ class Capsule(AbstractSolid):
     def __check_init__(self):
         check_sizes(self, (), "radius", "half_length")
 
+    @compiled
     def volume(self) -> Array:
         return _tube(self.radius, self.half_length) + _ball(self.radius)
 
+    @compiled
     def spread(self) -> tuple[Array, Array]:
         r, h = self.radius, self.half_length
         middle = _tube(r, h) / self.volume()
@@ -73,9 +77,11 @@ class Cylinder(AbstractSolid):
     def __check_init__(self):
         check_sizes(self, (), "radius", "half_length")
 
+    @compiled
     def volume(self) -> Array:
         return _tube(self.radius, self.half_length)
 
+    @compiled
     def spread(self) -> tuple[Array, Array]:
         across = self.radius**2 / 4 + self.half_length**2 / 3
         return jnp.zeros_like(self.position), diagonal(across, across, self.radius**2 / 2)
@@ -92,9 +98,11 @@ class Ellipsoid(AbstractSolid):
     def __check_init__(self):
         check_sizes(self, (3,), "radii")
 
+    @compiled
     def volume(self) -> Array:
         return 4 / 3 * math.pi * jnp.prod(self.radii)
 
+    @compiled
     def spread(self) -> tuple[Array, Array]:
         a, b, c = self.radii**2 / 5
         return jnp.zeros_like(self.position), diagonal(b + c, a + c, a + b)

@@ -9,7 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
-from ...solvers._types import inexact_asarray
+from ...solvers import compiled
+from ...solvers._host import namespace
+from ...solvers._types import as_parameter, inexact_asarray
 from .._check import check_positive, check_shape
 from .._spatial import Inertia, inertia_of_ten, matmul, normalized, rotate, rotation_matrix
 
@@ -70,15 +72,20 @@ class AbstractSolid(AbstractShape):
         $c = p + R c_0$, $I = m R I_1 R^T$ with the shape's pose (p, R), and center and moments per mass of `spread`.
         """
         mass = inexact_asarray(mass)
-        center, moments = self.spread()
-        turn = normalized(self.orientation)
-        matrix = rotation_matrix(turn)
-        turned = matmul(matmul(matrix, moments), matrix.T)
-        return Inertia(mass, self.position + rotate(turn, center), mass * turned)
+        return Inertia(mass, *_in_body((self.position, self.orientation), mass, *self.spread()))
 
     def inertia_of_density(self, density: ArrayLike) -> Inertia:
         """Of the body that the shape is, filled with `density` [kg/m³]: the mass follows from the sizes."""
         return self.inertia(inexact_asarray(density) * self.volume())
+
+
+@compiled
+def _in_body(shape: tuple[Array, Array], mass: Any, center: Array, moments: Array) -> tuple[Array, Array]:
+    """Center and moments in the body's axes, of those per mass in the axes of a shape with this pose."""
+    position, turn = shape[0], normalized(shape[1])
+    matrix = rotation_matrix(turn)
+    turned = matmul(matmul(matrix, moments), matrix.T)
+    return position + rotate(turn, center), mass * turned
 
 
 def inertia_of(*shapes: Any, density: ArrayLike = 1000.0) -> Inertia:
@@ -93,7 +100,7 @@ def inertia_of(*shapes: Any, density: ArrayLike = 1000.0) -> Inertia:
     if not shapes:
         raise ValueError("inertia_of needs at least one shape.")
     tens = [shape.inertia_of_density(density).ten() for shape in shapes]
-    return inertia_of_ten(jnp.sum(jnp.stack(tens), axis=0))
+    return inertia_of_ten(as_parameter(namespace(tens).stack(tens).sum(axis=0)))
 
 
 def color(value: Any) -> tuple[float, ...] | None:

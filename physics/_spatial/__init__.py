@@ -22,6 +22,7 @@ from ._pose import (
 from ._quaternion import (
     about as about,
     euler as euler,
+    matrix_of as matrix_of,
     normalized as normalized,
     quaternion_exp as quaternion_exp,
     quaternion_inverse as quaternion_inverse,

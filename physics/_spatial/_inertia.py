@@ -6,13 +6,13 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
-from ...solvers import parameter
+from ...solvers import compiled, parameter
+from ...solvers._host import is_known, namespace, on_host
 from ...solvers._types import inexact_asarray
-from ._quaternion import normalized, rotation_matrix
-from ._vectors import cross3, dot3
+from ._quaternion import matrix_of
+from ._vectors import cross3, dot3, matmul, unit
 
 TEN = ("mass", "mass x", "mass y", "mass z", "xx", "xy", "yy", "xz", "yz", "zz")
 _ROWS, _COLUMNS = (0, 1, 1, 2, 2, 2), (0, 0, 1, 0, 1, 2)  # xx, xy, yy, xz, yz, zz
@@ -52,8 +52,9 @@ class Inertia(AbstractInertia):
         orientation: Any = (1.0, 0.0, 0.0, 0.0),
     ) -> None:
         self.mass = inexact_asarray(mass)
-        self.center = _same_dtype(center, self.mass)
-        self.moments = _six(_same_dtype(moments, self.mass), _same_dtype(orientation, self.mass))
+        dtype = jnp.result_type(self.mass)
+        self.center = on_host(center, dtype)
+        self.moments = _six(on_host(moments, dtype), on_host(orientation, dtype))
         if jnp.shape(self.center) != (3,) or jnp.shape(self.mass) != ():
             raise ValueError(
                 f"An Inertia is of one body: mass of shape () and center of shape (3,), not {jnp.shape(self.mass)} and "
@@ -63,6 +64,7 @@ class Inertia(AbstractInertia):
         if reason is not None:
             raise ValueError(f"No rigid body has this inertia: {reason}")
 
+    @compiled
     def ten(self) -> Array:
         center, moments = jnp.moveaxis(self.center, -1, 0), jnp.moveaxis(self.moments, -1, 0)
         return jnp.concatenate([self.mass[None], self.mass[None] * center, moments + self.mass[None] * _square(center)])
@@ -82,6 +84,7 @@ class LogCholesky(AbstractInertia):
     theta: Any = parameter()
 
     @staticmethod
+    @compiled
     def of(inertia: AbstractInertia) -> "LogCholesky":
         """The same inertia in these coordinates; NaN if it is that of a point, a line or a disk without thickness."""
         ten = inertia.ten()
@@ -106,6 +109,7 @@ class LogCholesky(AbstractInertia):
         ]
         return LogCholesky(jnp.stack(theta, axis=-1))
 
+    @compiled
     def ten(self) -> Array:
         alpha, d1, d2, d3, s12, s23, s13, t1, t2, t3 = jnp.moveaxis(self.theta, -1, 0)
         one, zero = jnp.ones_like(alpha), jnp.zeros_like(alpha)
@@ -124,11 +128,16 @@ class LogCholesky(AbstractInertia):
 
 def inertia_of_ten(ten: Array) -> Inertia:
     """The mass, center and moments of ten parameters (10, ...); a massless body has its center at the origin."""
+    return stored(*_about_center(ten))
+
+
+@compiled
+def _about_center(ten: Array) -> tuple[Array, Array, Array]:
     mass = ten[0]
     some = mass != 0
     center = jnp.where(some[None], ten[1:4] / jnp.where(some, mass, 1)[None], 0)
     moments = ten[4:] - mass[None] * _square(center)
-    return stored(mass, jnp.moveaxis(center, 0, -1), jnp.moveaxis(moments, 0, -1))
+    return mass, jnp.moveaxis(center, 0, -1), jnp.moveaxis(moments, 0, -1)
 
 
 def stored(mass: Array, center: Array, moments: Array) -> Inertia:
@@ -170,7 +179,7 @@ def moved_ten(ten: Array, rotation: Array, shift: Array) -> Array:
 
 def why_not_physical(inertia: Inertia) -> str | None:
     """What is wrong with a body's numbers, as far as they are known."""
-    if any(isinstance(x, Tracer) for x in (inertia.mass, inertia.center, inertia.moments)):
+    if not is_known(inertia):
         return None
     mass, center, moments = (np.asarray(x, dtype=float) for x in (inertia.mass, inertia.center, inertia.moments))
     if not all(np.isfinite(x).all() for x in (mass, center, moments)):
@@ -191,32 +200,30 @@ def why_not_physical(inertia: Inertia) -> str | None:
     return None
 
 
-def _same_dtype(x: Any, like: Array) -> Array:
-    return jnp.asarray(x, jnp.result_type(like))
-
-
-def _six(moments: Array, orientation: Array) -> Array:
+def _six(moments: Any, orientation: Any) -> Any:
     """(xx, xy, yy, xz, yz, zz) of three principal moments, six numbers or a matrix, turned by a quaternion."""
     if moments.shape == (3,):
-        moments = jnp.diag(moments)
+        moments = namespace(moments).diag(moments)
     elif moments.shape == (6,):
         moments = _full(moments)
     if moments.shape != (3, 3):
         raise ValueError(
             f"moments must be 3 principal ones, 6 numbers or a matrix (3, 3), not of shape {moments.shape}."
         )
-    if not isinstance(moments, Tracer):
+    if is_known(moments):
         known = np.asarray(moments)
         if not np.allclose(known, known.T, rtol=0, atol=1e-6 * np.abs(known).max(initial=0), equal_nan=True):
             raise ValueError(f"moments must be a symmetric matrix, not {known.tolist()}.")
-    turn = rotation_matrix(normalized(orientation))
-    turned = jnp.matmul(jnp.matmul(turn, moments, precision="highest"), turn.T, precision="highest")
-    return jnp.stack([(turned[i, j] + turned[j, i]) / 2 for i, j in zip(_ROWS, _COLUMNS, strict=True)])
+    xp = namespace(moments, orientation)
+    turn = matrix_of(unit(orientation))
+    turned = matmul(matmul(turn, moments), turn.T)
+    return xp.stack([(turned[i, j] + turned[j, i]) / 2 for i, j in zip(_ROWS, _COLUMNS, strict=True)])
 
 
-def _full(six: Any) -> Array:
+def _full(six: Any) -> Any:
     xx, xy, yy, xz, yz, zz = six
-    return jnp.stack([jnp.stack([xx, xy, xz]), jnp.stack([xy, yy, yz]), jnp.stack([xz, yz, zz])])
+    xp = namespace(six)
+    return xp.stack([xp.stack([xx, xy, xz]), xp.stack([xy, yy, yz]), xp.stack([xz, yz, zz])])
 
 
 def _square(c: Array) -> Array:

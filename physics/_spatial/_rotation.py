@@ -2,16 +2,19 @@
 
 from jaxtyping import Array
 
+from ...solvers import compiled
 from ._quaternion import quaternion_exp, quaternion_log, quaternion_of_matrix, rotation_matrix
 from ._series import cotangent_rest, third, versine
 from ._vectors import cross3, dot3
 
 
+@compiled
 def so3_exp(rotation: Array) -> Array:
     r"""The rotation matrix (3, 3) of a rotation vector (3,) [rad]: $e^{\hat r}$."""
     return rotation_matrix(quaternion_exp(rotation))
 
 
+@compiled
 def so3_log(matrix: Array) -> Array:
     r"""The rotation vector (3,) [rad] of a rotation matrix, of length at most $\pi$."""
     return quaternion_log(quaternion_of_matrix(matrix))

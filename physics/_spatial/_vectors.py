@@ -1,8 +1,13 @@
 """Vectors whose first axis counts components; further axes, if any, count things."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
+
+from ...solvers._host import namespace_of
 
 
 def dot3(a: Array, b: Array) -> Array:
@@ -26,8 +31,10 @@ def matvec3(a: Array, b: Array) -> Array:
     return jnp.stack([dot3(a[0], b), dot3(a[1], b), dot3(a[2], b)])
 
 
-def matmul(a: Array, b: Array) -> Array:
+def matmul(a: Any, b: Any) -> Any:
     """a @ b in full precision: GPUs would round float32 operands to ten bits."""
+    if namespace_of(a, b) is np:
+        return a @ b
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -38,6 +45,8 @@ def safe_norm(a: Array) -> Array:
     return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1)), 0)
 
 
-def unit(a: Array) -> Array:
+def unit(a: Any) -> Any:
     """a / |a| along the first axis; NaN for zero."""
+    if namespace_of(a) is np:
+        return a / np.sqrt(np.sum(a * a, axis=0, keepdims=True))
     return a * jax.lax.rsqrt(jnp.sum(a * a, axis=0, keepdims=True))

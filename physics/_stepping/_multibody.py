@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from ...solvers import compiled
+from ...solvers._host import on_host
+from ...solvers._types import as_parameter
 from .._forces import Actuators
-from .._mechanism import check_quaternions, JointState, Mechanism
+from .._mechanism import check_quaternions, check_size, JointState, Mechanism
 from .._state import Real
 
 
@@ -39,6 +42,7 @@ class Multibody(eqx.Module):
         if sum(isinstance(force, Actuators) and force.na > 0 for force in self.forces) > 1:
             raise ValueError("Only one of the forces may be Actuators with activations; make them by one `actuators`.")
 
+    @compiled
     def __call__(self, t: Real, y: JointState, args: Any = None) -> JointState:
         """Rates of q (nq,), v (nv,) and the activations; `args` is not used."""
         return JointState(q=self.mechanism.rate(y.q, y.v), v=self.acceleration(t, y), act=self.activation_rate(t, y))
@@ -46,13 +50,15 @@ class Multibody(eqx.Module):
     def state(self, q: Any = None, v: Any = None) -> JointState:
         """A state to start from; at rest where nothing is given."""
         rest = self.mechanism.rest
-        q = rest if q is None else jnp.asarray(q, rest.dtype)
-        v = jnp.zeros_like(self.mechanism.armature) if v is None else jnp.asarray(v, rest.dtype)
+        q = rest if q is None else as_parameter(on_host(q, rest.dtype))
+        v = as_parameter(on_host(np.zeros(self.mechanism.topology.nv) if v is None else v, rest.dtype))
         acting = self.actuators
-        self.mechanism.rate(q, v)  # looks at the sizes
+        check_size(self.mechanism.topology, "q", q)
+        check_size(self.mechanism.topology, "v", v)
         check_quaternions(self.mechanism.topology, q)
         return JointState(q=q, v=v, act=None if acting is None else acting.initial())
 
+    @compiled
     def force(self, t: Real, y: JointState) -> Float[Array, " nv"]:
         """All generalized forces but gravity and inertia (nv,)."""
         total = self.mechanism.passive(y.q, y.v)
@@ -60,14 +66,17 @@ class Multibody(eqx.Module):
             total = total + force(self.mechanism, t, y)
         return total
 
+    @compiled
     def acceleration(self, t: Real, y: JointState) -> Float[Array, " nv"]:
         r"""$\dot v$ (nv,)."""
         return self.mechanism.forward_dynamics(y.q, y.v, self.force(t, y))
 
+    @compiled
     def activation_rate(self, t: Real, y: JointState) -> Any:
         """(na,), or None without activations."""
         return None if self.actuators is None else self.actuators.rate(t, y)
 
+    @compiled
     def energy(self, y: JointState) -> Real:
         """Kinetic energy, and potential energy of gravity and the joints' springs [J]."""
         return self.mechanism.energy(y.q, y.v)
