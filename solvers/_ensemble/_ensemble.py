@@ -20,7 +20,7 @@ from ._remote import check_executor, payload_of, run_remote
 from ._result import EnsembleResult, failures_in, Memory
 from ._schedule import Batch, batches_of, Schedule, Unit
 from ._store import Store
-from ._tune import is_worth, tune, Tuned, untuned
+from ._tune import is_worth, Plan, tune, Tuned, untuned
 from ._workers import Arrived, evaluate, Evaluated, in_executor, in_threads, slots_of
 
 _PILOT_FROM = 256  # members; fewer do not repay a pilot
@@ -49,7 +49,8 @@ def ensemble(
       or `Pilot(...)`, which measures a sample. None means `Pilot()` if `fn` contains a loop whose length depends on
       data and there are at least 256 members, and equal costs otherwise.
     - `batch_size`: lanes of a batch; 1 evaluates `fn` itself. None measures a few and remembers the answer.
-    - `devices`: JAX devices to use, each with its own program; by default `jax.local_devices()`.
+    - `devices`: JAX devices to use, by default `jax.local_devices()`. Accelerators get a program each; CPU devices are
+      names for the same cores, so that the first of them stands for all.
     - `executor`: any `concurrent.futures.Executor` instead of `devices`; processes started by spawn or forkserver.
     - `store`: a directory to which results are streamed as they arrive. If it already holds a part of this very
       ensemble, only the rest is evaluated. Read it with `read_store`, at any time.
@@ -109,24 +110,24 @@ class _Team:
 
     def __init__(self, fn: Any, members: Members, family: Family, devices: list[Any], executor: Any) -> None:
         self._members, self._family, self._executor = members, family, executor
-        self.devices = devices
-        self._parameters = {device: jax.device_put(parameters_of(fn), device) for device in devices}
+        self._slots = slots_of(devices)
+        self.devices = list(dict.fromkeys(self._slots))
+        self._parameters = {device: jax.device_put(parameters_of(fn), device) for device in self.devices}
         self.in_process = executor is None or isinstance(executor, concurrent.futures.ThreadPoolExecutor)
         self._payload = None if self.in_process else payload_of(fn, members)
-        self._slots = slots_of(devices)
         self.workers = len(self._slots) if executor is None else int(getattr(executor, "_max_workers", 0) or 8)
         self._turn = itertools.cycle(self._slots)
         self.compile_seconds = 0.0
-        self.options: dict[str, Any] = {}
+        self._options: Plan = {}
 
-    def prepare(self, widths: Sequence[int], options: dict[str, Any]) -> None:
-        """Compile, in this thread so that the caller's configuration of JAX holds, for every device."""
-        self.options = options
+    def prepare(self, options: Plan) -> None:
+        """Lower, in this thread so that the caller's configuration of JAX holds, and compile, for every device."""
+        self._options = options
         if not self.in_process:
             return
         start = time.perf_counter()
         with concurrent.futures.ThreadPoolExecutor(max(2, len(self.devices))) as pool:
-            self._family.programs([(w, device, options) for device in self.devices for w in widths], pool)
+            self._family.programs([(w, device, options[w]) for device in self.devices for w in options], pool)
         self.compile_seconds += time.perf_counter() - start
 
     def run(self, schedule: Schedule) -> Iterator[Arrived]:
@@ -143,13 +144,14 @@ class _Team:
         if not is_worth(program, remaining):
             return None
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            tuned = tune(self._family, self._parameters[device], program, self._members.take(chosen), cost, pool)
+            leaves = self._members.take(chosen)
+            tuned = tune(self._family, self._parameters[device], program, leaves, cost, remaining, pool)
         self.compile_seconds += time.perf_counter() - start
-        self.prepare(sorted(tuned.lane_speed), tuned.options)
+        self.prepare(tuned.options)
         return tuned
 
     def _work(self, unit: Unit, device: Any) -> Evaluated:
-        program = self._family.program(unit.width, device, self.options)
+        program = self._family.program(unit.width, device, self._options[unit.width])
         parameters = self._parameters[device]
         start = time.perf_counter()
         leaves = self._members.take(unit.members)
@@ -186,7 +188,7 @@ class _Run:
         plan = family.tuned.get(kind, untuned(base)) if measurable else untuned(base)
         if self.results.done.all():
             return plan
-        team.prepare(sorted(plan.lane_speed), plan.options)
+        team.prepare(plan.options)
         predicted = self._costs(cost, plan)
         left = np.flatnonzero(~self.results.done)
         if measurable and kind not in family.tuned and len(left) >= 16 * base:

@@ -4,6 +4,8 @@ import collections
 import dataclasses
 import hashlib
 import time
+import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,25 +105,13 @@ class Family:
     """Everything known about one function and one structure of inputs: trace, programs, measured widths."""
 
     def __init__(self, fn: Callable[..., Any], members: Members) -> None:
-        dynamic, static = eqx.partition(fn, eqx.is_array)
-        leaves, self._fn_treedef = jax.tree.flatten(dynamic)
-        self._fn_static = static
-        self._treedef = members.treedef
         self._inputs = [leaf.one for leaf in members.leaves]
-        self._key_impls = [leaf.key_impl for leaf in members.leaves]
-        parameters = [jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf)) for leaf in leaves]
-        self._parameters = parameters
-        self._seen: Any = None
-        self._trace = jax.make_jaxpr(self._one)(parameters, self._inputs)
-        self.outputs: Outputs = self._seen
+        self._parameters = [jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf)) for leaf in parameters_of(fn)]
+        # nothing of this object refers to `fn`, which may therefore die, and take its family with it
+        self._trace, self.outputs = _traced(fn, members, self._parameters, self._inputs)
         self.is_adaptive = _has_while(self._trace.jaxpr)
         self._programs: dict[Any, Program] = {}
         self.tuned: dict[Any, Any] = {}
-
-    def _one(self, parameters: list[Any], leaves: list[Any]) -> list[Any]:
-        fn = eqx.combine(jax.tree.unflatten(self._fn_treedef, parameters), self._fn_static)
-        arrays, self._seen = _describe(fn(rebuild(self._treedef, leaves, self._key_impls)))
-        return arrays
 
     def unit(self, width: int) -> Callable[..., list[Any]]:
         """The program: a loop over batches whose number is data, so that XLA cannot specialize on it."""
@@ -184,11 +174,14 @@ class Family:
         return self._programs[key]
 
     def programs(self, wanted: Sequence[tuple[int, Any, dict[str, Any]]], pool: Any) -> list[Program]:
-        """Several programs, compiled side by side."""
+        """Several programs, compiled side by side, each as soon as it is lowered."""
         keys = [(width, device, tuple(sorted(options.items()))) for width, device, options in wanted]
-        new = {key: Program(self, *one) for key, one in zip(keys, wanted, strict=True) if key not in self._programs}
-        for key, program in zip(new, pool.map(Program.compile, new.values()), strict=True):
-            self._programs[key] = program
+        new = {
+            key: pool.submit(Program(self, *one).compile)
+            for key, one in zip(keys, wanted, strict=True)
+            if key not in self._programs
+        }
+        self._programs |= {key: compiling.result() for key, compiling in new.items()}
         return [self._programs[key] for key in keys]
 
     def fingerprint(self, fn: Callable[..., Any]) -> str:
@@ -200,32 +193,58 @@ class Family:
         return digest.hexdigest()
 
 
+def _traced(fn: Callable[..., Any], members: Members, parameters: list[Any], inputs: list[Any]) -> tuple[Any, Outputs]:
+    """The jaxpr of `fn` by its own arrays and those of one member, and what it returns."""
+    dynamic, static = eqx.partition(fn, eqx.is_array)
+    treedef, key_impls = jax.tree.structure(dynamic), [leaf.key_impl for leaf in members.leaves]
+    seen: list[Outputs] = []
+
+    def one(parameters: list[Any], leaves: list[Any]) -> list[Any]:
+        given = eqx.combine(jax.tree.unflatten(treedef, parameters), static)
+        arrays, outputs = _describe(given(rebuild(members.treedef, leaves, key_impls)))
+        seen.append(outputs)
+        return arrays
+
+    return jax.make_jaxpr(one)(parameters, inputs), seen[-1]
+
+
 def parameters_of(fn: Callable[..., Any]) -> list[Any]:
     """The array leaves of a function that is a PyTree, such as an Equinox module; data, not part of the program."""
     return jax.tree.leaves(eqx.filter(fn, eqx.is_array))
 
 
 _families: "collections.OrderedDict[Any, Family]" = collections.OrderedDict()
+_MAX_FAMILIES = 16  # one of an adaptive solve takes 4 MB and more
 
 
 def family_of(fn: Callable[..., Any], members: Members) -> Family:
-    """The family of `fn` and these inputs; remembered, so that a second call compiles nothing."""
+    """The family of `fn` and these inputs; remembered, so that a second call compiles nothing.
+
+    The latest few are, each as long as its function exists: that of a lambda in a loop goes with the lambda.
+    """
     dynamic, static = eqx.partition(fn, eqx.is_array)
     static_leaves, treedef = jax.tree.flatten(static)
     shapes = tuple((np.shape(leaf), str(_dtype(leaf))) for leaf in jax.tree.leaves(dynamic))
     # 1, 1.0 and True are equal, as are 0.0 and -0.0, but they give different programs
     kinds = tuple((type(leaf), repr(leaf) if isinstance(leaf, float | complex) else "") for leaf in static_leaves)
-    key = (tuple(static_leaves), kinds, treedef, repr(treedef), shapes, members.signature, jax_settings())
+    held = tuple(weakref.ref(x, _forget) if isinstance(x, types.FunctionType) else x for x in static_leaves)
+    key = (held, kinds, treedef, repr(treedef), shapes, members.signature, jax_settings())
     try:
         known = _families.get(key)
     except TypeError:  # something static in `fn` cannot be hashed
         return Family(fn, members)
     if known is None:
         known = _families[key] = Family(fn, members)
-        if len(_families) > 32:
+        if len(_families) > _MAX_FAMILIES:
             _families.popitem(last=False)
     _families.move_to_end(key)
     return known
+
+
+def _forget(function: weakref.ref) -> None:
+    """Drop the families of a function that is no more: nobody can ask for them."""
+    for key in [key for key in list(_families) if any(held is function for held in key[0])]:
+        _families.pop(key, None)
 
 
 def _dtype(leaf: Any) -> Any:

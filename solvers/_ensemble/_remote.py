@@ -1,5 +1,6 @@
 """Units for the worker processes of an executor: plain bytes and arrays, nothing tied to this process."""
 
+import collections
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -59,7 +60,8 @@ def check_executor(executor: Any) -> None:
         )
 
 
-_known: dict[str, tuple[Family, list[Any]]] = {}
+_known: "collections.OrderedDict[str, tuple[Family, list[Any]]]" = collections.OrderedDict()
+_MAX_KNOWN = 16
 
 
 def run_remote(
@@ -72,6 +74,9 @@ def run_remote(
                 jax.config.update(name, value)
         fn, members = _unpack(payload.blob)
         _known[payload.digest] = (family_of(fn, members), parameters_of(fn))
+        if len(_known) > _MAX_KNOWN:
+            _known.popitem(last=False)
+    _known.move_to_end(payload.digest)
     family, parameters = _known[payload.digest]
     device = jax.local_devices()[0]
     program = family.program(width, device, {})

@@ -16,19 +16,22 @@ from ._family import Family, Program
 # option refuse it, and then it is not used.
 _CPU_VARIANT = {"xla_cpu_use_fusion_emitters": False}
 _WORTH = 0.1  # measure if the work predicted takes at least this part of one compilation
+_LONG = 300  # so many times that is work which repays a program that saves 2 %
+
+Plan = dict[int, dict[str, Any]]  # options of the compiler for each width
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """Options of the compiler, and seconds per unit of cost for each width of batch that may be used."""
+    """Widths that may be used: options of the compiler for each, and its seconds per unit of cost of one batch."""
 
-    options: dict[str, Any]
+    options: Plan
     lane_speed: dict[int, float]
 
 
 def untuned(width: int) -> Tuned:
     """One width, nothing measured."""
-    return Tuned(options={}, lane_speed={width: 1.0})
+    return Tuned(options={width: {}}, lane_speed={width: 1.0})
 
 
 def is_worth(program: Program, seconds: float) -> bool:
@@ -37,25 +40,38 @@ def is_worth(program: Program, seconds: float) -> bool:
 
 
 def tune(
-    family: Family, parameters: list[Any], base: Program, leaves: Sequence[np.ndarray], cost: np.ndarray, pool: Any
+    family: Family,
+    parameters: list[Any],
+    base: Program,
+    leaves: Sequence[np.ndarray],
+    cost: np.ndarray,
+    seconds: float,
+    pool: Any,
 ) -> Tuned:
-    """Measure a few programs on the sampled members; `pool` compiles them side by side."""
-    device, width = base.device, base.width
+    """Measure a few programs beside the base on the sampled members; `pool` compiles them side by side.
+
+    `seconds` of work are left. Wider batches bring a tenth to a third; a narrower one, for members whose costs differ
+    much, brings little, and is tried if there is much to do.
+    """
     order = np.argsort(-cost, kind="stable")
     leaves, cost = [leaf[order] for leaf in leaves], cost[order]
-    widths = [w for w in (width, width // 4, 2 * width, 4 * width) if w >= 2 and family.capacity(w) * w >= len(cost)]
+    candidates = [2 * base.width, 4 * base.width]
+    if seconds >= _LONG * _WORTH * base.compile_seconds:
+        candidates.append(base.width // 4)
+    widths = [w for w in candidates if w >= 2 and family.capacity(w) * w >= len(cost)]
     reference = _run(base, parameters, leaves)
-    for options in _variants(device):
+    for options in _variants(base.device):
         try:
-            programs = family.programs([(w, device, options) for w in widths], pool)
+            programs = family.programs([(w, base.device, options) for w in widths], pool)
         except Exception as error:
             if options and "compile option" in str(error):
                 continue
             raise
         same = [p for p in programs if all(map(_identical, _run(p, parameters, leaves), reference))]
-        if any(p.width == width for p in same):
-            return Tuned(options=options, lane_speed=_speeds(same, parameters, leaves, cost))
-    return untuned(width)
+        if same:
+            plan: Plan = {base.width: {}} | {p.width: options for p in same}
+            return Tuned(options=plan, lane_speed=_speeds([base, *same], parameters, leaves, cost))
+    return untuned(base.width)
 
 
 def _variants(device: Any) -> list[dict[str, Any]]:
@@ -65,15 +81,15 @@ def _variants(device: Any) -> list[dict[str, Any]]:
 def _speeds(
     programs: list[Program], parameters: list[Any], leaves: list[np.ndarray], cost: np.ndarray
 ) -> dict[int, float]:
-    """Seconds per unit of cost of one batch, for each width; the programs take turns, the best of up to five counts."""
+    """Seconds per unit of cost of one batch, for each width; the programs take turns, the best turn of each counts."""
     seconds: dict[int, list[float]] = {program.width: [] for program in programs}
     start = time.perf_counter()
-    for _ in range(5):
+    for turn in range(20):
         for program in programs:
             before = time.perf_counter()
             _run(program, parameters, leaves)
             seconds[program.width].append(time.perf_counter() - before)
-        if time.perf_counter() - start > 2.0:
+        if time.perf_counter() - start > (2.0 if turn < 4 else 0.2):
             break
     dearest = {width: float(np.sum(np.maximum(cost[::width], 1e-300))) for width in seconds}
     return {width: min(times) / dearest[width] for width, times in seconds.items()}

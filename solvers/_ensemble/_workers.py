@@ -153,10 +153,10 @@ def cores() -> int:
 def slots_of(devices: Sequence[Any]) -> list[Any]:
     """Each device as often as it can usefully run a program at once.
 
-    XLA's CPU client runs programs that are called from different threads side by side, so the CPU devices share the
-    cores; on an accelerator a second program hides the host's part of the first.
+    XLA's CPU client runs programs that are called from different threads side by side. The CPU devices of a process are
+    names for the same cores, so the first one stands for all, and programs are compiled for it alone. On an
+    accelerator a second program hides the host's part of the first.
     """
-    on_cpu = sum(device.platform == "cpu" for device in devices)
-    repeats = {id(d): max(1, cores() // on_cpu) if d.platform == "cpu" else 2 for d in devices}
-    most = max(repeats.values())
-    return [device for k in range(most) for device in devices if k < repeats[id(device)]]
+    first = next((device for device in devices if device.platform == "cpu"), None)
+    repeats = {device: 2 for device in devices if device.platform != "cpu"} | ({first: cores()} if first else {})
+    return [device for k in range(max(repeats.values())) for device in repeats if k < repeats[device]]

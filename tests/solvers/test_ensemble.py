@@ -1,6 +1,7 @@
 """`ensemble`: the same numbers as a loop, in the order of the inputs, whatever the schedule."""
 
 import concurrent.futures
+import gc
 import sys
 
 import diffrax
@@ -107,6 +108,30 @@ def test_a_measured_width_changes_no_bit(monkeypatch):
     for result in measured:
         assert_same(result.values, together)
     assert 64 in measured[-1].stats["batch_sizes"] and len(measured[-1].stats["batch_sizes"]) == 4
+
+
+def test_a_family_goes_with_its_function():
+    families = sys.modules["kinax.solvers._ensemble._family"]._families
+    before = set(families)
+    doubled = lambda x: 2 * x
+    ensemble(doubled, np.arange(4.0), batch_size=2)
+    assert len(set(families) - before) == 1
+    del doubled
+    gc.collect()
+    assert not set(families) - before
+    for factor in range(40):
+        ensemble(Static(float(factor)), np.arange(4.0), batch_size=2)
+    assert len(families) <= 16
+
+
+def test_the_devices_of_a_processor_share_a_program():
+    slots = sys.modules["kinax.solvers._ensemble._workers"].slots_of
+    assert len(jax.devices()) == 2
+    assert slots(jax.devices()) == slots(jax.devices()[:1]) == [jax.devices()[0]] * len(slots(jax.devices()))
+    result = ensemble(relax, family(300), devices=jax.devices()[::-1], batch_size=8)
+    known = list(sys.modules["kinax.solvers._ensemble._family"]._families.values())[-1]
+    assert {program.device for program in known._programs.values() if program.width == 8} == {jax.devices()[1]}
+    assert_same(result.values, ensemble(relax, family(300), batch_size=8).values)
 
 
 class Static(eqx.Module):
