@@ -1,6 +1,7 @@
 # Every target runs in .venv, which is made on first use from any Python >= 3.11.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-source test-slow lint format docs docs-serve wheel notebooks newest benchmarks clean
+.PHONY: help demo test test-source test-slow lint format docs docs-serve wheel notebooks newest newest-smoke benchmarks
+.PHONY: clean clean-cache
 
 # A command on the path may exist and still fail (a version manager's shim), so each is tried.
 OLD_ENOUGH = 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -11,7 +12,12 @@ NEWEST ?= $(call first_that_runs,$(WITH_VENV),python3.13 $(wildcard $(HOME)/.pye
 
 BIN := .venv/bin
 PIP := -m pip install -qq --disable-pip-version-check
+# A module stays in one process, so that what its tests share is made once; slow tests differ too much for that.
 PYTEST := -m pytest -q -n 2 -rfEs
+FAST := $(PYTEST) --dist loadfile -m "not slow and not parity"
+# Compiled programs, outside the checkout: for all checkouts and stages, JAX keeps its versions apart.
+KINAX_CACHE ?= $(HOME)/.cache/kinax/jax
+export KINAX_CACHE
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -20,10 +26,10 @@ demo: .venv/.test ## fit the Lotka-Volterra equations to the lynx and hare recor
 	@$(BIN)/python examples/01_lynx_hare.py
 
 test: .venv/.test ## the fast tests
-	@$(BIN)/python $(PYTEST) -m "not slow and not parity"
+	@$(BIN)/python $(FAST)
 
 test-source: .venv/.test ## those of them that read the source tree, not the installed package
-	@$(BIN)/python $(PYTEST) -m "not slow and not parity" tests/test_architecture.py
+	@$(BIN)/python $(FAST) -n 0 tests/test_architecture.py
 
 test-slow: .venv/.dev ## the slow tests and those against peers
 	@$(BIN)/python $(PYTEST) -m "slow or parity"
@@ -49,22 +55,29 @@ notebooks: .venv/.dev ## make out/notebooks/*.ipynb from the examples
 	@ls out/notebooks/*.ipynb
 
 newest: ## the fast tests on Python 3.13 with the newest release of every dependency
-	@if [ -z "$(NEWEST)" ]; then echo "newest: no python3.13 here, skipped"; else $(MAKE) --no-print-directory .venv-newest/.run; fi
+	@if [ -z "$(NEWEST)" ]; then echo "newest: no python3.13 here, skipped"; else \
+	  $(MAKE) --no-print-directory .venv-newest/.made && .venv-newest/bin/python $(FAST); fi
+
+newest-smoke: ## the same, but the first three tests of each module
+	@if [ -z "$(NEWEST)" ]; then echo "newest-smoke: no python3.13 here, skipped"; else \
+	  $(MAKE) --no-print-directory .venv-newest/.made && .venv-newest/bin/python $(FAST) --first 3; fi
 
 benchmarks: .venv/.dev ## every benchmark, side by side with peers
 	@for name in $$($(BIN)/python -c "from benchmarks.__main__ import BENCHMARKS; print(*BENCHMARKS)"); do \
 	  $(BIN)/python -m benchmarks $$name || exit 1; echo; done
 
-clean: ## remove what was built and cached (not the environments: rm -r .venv*)
-	rm -rf build dist site out .jax_cache .pytest_cache .ruff_cache kinax.egg-info
+clean: ## remove what was built (not the environments: rm -r .venv*)
+	rm -rf build dist site out .pytest_cache .ruff_cache kinax.egg-info
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
-.PHONY: .venv-newest/.run
-.venv-newest/.run:
+clean-cache: ## remove the compiled programs that the tests keep in ~/.cache/kinax/jax (at most 2 GB)
+	find "$(KINAX_CACHE)" -name '*-cache' -delete
+
+.PHONY: .venv-newest/.made
+.venv-newest/.made:
 	@test -x .venv-newest/bin/pip || $(NEWEST) -m venv .venv-newest
 	@.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager -e '.[test]'
 	@.venv-newest/bin/python -c "import jax, platform; print('Python', platform.python_version(), 'jax', jax.__version__)"
-	@.venv-newest/bin/python $(PYTEST) -m "not slow and not parity"
 
 .venv/bin/pip:
 	@if [ -n "$(PYTHON)" ]; then echo "Making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv; \

@@ -76,7 +76,7 @@ def liquid(n=14):
 
 
 # Each way through the engine once; the curves that it differentiates in the same way are slow, below without them.
-QUICK = ("lj", "lj_pairs", "mie", "spline", "external", "many_body")
+QUICK = ("lj", "lj_pairs", "spline", "external", "many_body")
 ALIKE = [name for name in POTENTIALS if name not in QUICK]
 
 

@@ -42,7 +42,7 @@ def trajectory(position, space, velocity=None, species: Any = 0):
     """A stacked system, as `rollout` returns it; atoms in the box, with their images."""
     velocity = np.zeros_like(position) if velocity is None else velocity
     make = lambda x, v: System(x, space, velocity=v, species=species).wrapped()
-    return jax.vmap(make)(jnp.asarray(position), jnp.asarray(velocity))
+    return jax.jit(jax.vmap(make))(jnp.asarray(position), jnp.asarray(velocity))
 
 
 def autoregressive(shape, keep, seed):

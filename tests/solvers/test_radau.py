@@ -18,7 +18,9 @@ LARGER = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS | MORE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "RINGMOD" else ()) for n in PROBLEMS | MORE]
+)
 def test_every_problem_is_solved_to_its_tolerance(name):
     p: Problem = (PROBLEMS | MORE)[name]
 
@@ -72,20 +74,19 @@ def test_derivatives_in_both_modes_and_under_vmap():
     def end(rates, y0):
         return integrate(chemistry, y0, [0.0, 2.0], args=rates, solver=stiff(), rtol=1e-10, atol=1e-12).state.y
 
-    forward, reverse = jax.jacfwd(end, argnums=(0, 1))(rates, y0), jax.jacrev(end, argnums=(0, 1))(rates, y0)
-    for argument, step in ((0, 1e-4), (1, 1e-4)):
-        at = lambda x, argument=argument: end(x, y0) if argument == 0 else end(rates, x)
-        x = (rates, y0)[argument]
+    forward = jax.jit(jax.jacfwd(end, argnums=(0, 1)))(rates, y0)
+    reverse = jax.jit(jax.vmap(jax.jacrev(end, argnums=(0, 1)), in_axes=(0, None)))(np.outer([1.0, 2.0], rates), y0)
+    at = jax.jit(end)
+    for argument in (0, 1):
+        x = np.asarray((rates, y0)[argument])
         for k in range(len(x)):
-            h = step * float(x[k])
-            push = jnp.zeros_like(x).at[k].set(h)
-            numeric = (at(x + push) - at(x - push)) / (2 * h)
+            push = 1e-4 * x[k] * np.eye(len(x))[k]
+            above, below = (at(x + h, y0) if argument == 0 else at(rates, x + h) for h in (push, -push))
+            numeric = np.subtract(above, below) / (2e-4 * x[k])
             np.testing.assert_allclose(forward[argument][:, k], numeric, rtol=1e-5, atol=1e-9)
-    np.testing.assert_allclose(forward[0], reverse[0], rtol=1e-8, atol=1e-14)
-    np.testing.assert_allclose(forward[1], reverse[1], rtol=1e-8, atol=1e-14)
-    many = jnp.stack([rates, 2 * rates])
-    batch = jax.vmap(lambda r: jax.grad(lambda r: end(r, y0)[1])(r))(many)
-    np.testing.assert_allclose(batch[0], reverse[0][1], rtol=1e-8)
+        np.testing.assert_allclose(forward[argument], reverse[argument][0], rtol=1e-8, atol=1e-14)
+        twice = np.asarray(reverse[argument][1])
+        assert np.isfinite(twice).all() and np.abs(twice - reverse[argument][0]).max() > 1e-6
 
 
 def test_dense_output_is_the_collocation_polynomial():
