@@ -10,7 +10,8 @@ from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from ..solvers import compiled
-from ..solvers._host import as_array, is_known, namespace
+from ..solvers._host import as_array, namespace
+from ..solvers._tree import is_concrete
 from ._space import AbstractSpace, times
 
 
@@ -132,7 +133,7 @@ def draw_velocities(system: System, kT: Any, *, key: PRNGKeyArray, keep_momentum
     of freedom, which `temperature()` takes into account. `kT` [energy].
     """
     kT = as_array(kT, system.position.dtype)
-    if is_known(kT) and not np.asarray(kT) >= 0:
+    if is_concrete(kT) and not np.asarray(kT) >= 0:
         raise ValueError(f"kT must not be negative, got {kT}.")
     return system.replace(velocity=_drawn(system, kT, key, keep_momentum))
 

@@ -5,17 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-
-def is_known(*values: Any) -> bool:
-    """Whether nothing in these trees is traced."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+from ._tree import is_concrete
 
 
 def namespace(*values: Any) -> Any:
     """NumPy if all values are known, else `jax.numpy`; its arrays become JAX's as fields of a module."""
-    return np if is_known(*values) else jnp
+    return np if is_concrete(values) else jnp
 
 
 def namespace_of(*arrays: Any) -> Any:
@@ -30,11 +26,11 @@ def on_host(value: Any, dtype: Any = None) -> Any:
 
 def as_array(value: Any, dtype: Any) -> Any:
     """An array of JAX; of numbers on the host without a program."""
-    if isinstance(value, jax.Array) or not is_known(value):
+    if isinstance(value, jax.Array) or not is_concrete(value):
         return jnp.asarray(value, dtype)
     return jax.device_put(np.asarray(value, dtype))
 
 
 def all_on_host(tree: Any) -> Any:
     """The tree with arrays of NumPy, if all are known."""
-    return jax.tree.map(np.asarray, tree) if is_known(tree) else tree
+    return jax.tree.map(np.asarray, tree) if is_concrete(tree) else tree

@@ -22,11 +22,6 @@ AnyArray = Array | np.ndarray
 RealScalarLike = float | int | Array | np.ndarray
 
 
-def numerics_of(x: AnyArray) -> Any:
-    """The library of functions for an array: NumPy's on the host, where nothing has to be compiled, else JAX's."""
-    return np if isinstance(x, np.ndarray) else jnp
-
-
 def strong(x: Any) -> Any:
     """The array with a definite dtype: a weak type changes in a loop's carry, and compiles every function once more."""
     weak = isinstance(x, jax.Array) and getattr(x, "weak_type", False)  # PRNG keys do not have it

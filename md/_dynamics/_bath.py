@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from ...solvers._host import as_array
+from ...solvers._tree import is_concrete
 from .._system import System
 from ._dynamics import AbstractDynamics, Dynamics
-from ._steps import drifted, is_known, kicked
+from ._steps import drifted, kicked
 
 
 class Bath(NamedTuple):
@@ -57,7 +58,7 @@ def check_modes(dynamics: Any, state: Dynamics) -> None:
     name, constraints, system = type(dynamics).__name__, dynamics.constraints, state.system
     if constraints not in (0, 1, 2, 3):
         raise ValueError(f"{name}.constraints must be 0 to 3, the conserved components of momentum, not {constraints}.")
-    if not is_known((system, state.force, dynamics)):
+    if not is_concrete((system, state.force, dynamics)):
         return
     if float(system.degrees_of_freedom(constraints=constraints)) < 1:
         raise ValueError(

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ...solvers import compiled, parameter
+from ...solvers._tree import is_concrete
 from .._potential import AbstractPotential
 from .._system import System
 from ._bath import Bath, check_modes, less_heat, new_bath, step_in_bath
 from ._dynamics import AbstractDynamics, Dynamics
-from ._steps import check_positive, in_dtype_of, is_known
+from ._steps import check_positive, in_dtype_of
 
 
 class VelocityRescaling(AbstractDynamics):
@@ -71,7 +72,7 @@ def random_factor(system: System, kT: Any, share: Any, *, constraints: int, key:
 
 def check_motion(dynamics: Any, state: Dynamics) -> None:
     """Something moves that can be scaled, as far as is known."""
-    if is_known(state.system) and not float(state.system.kinetic_energy) > 0:
+    if is_concrete(state.system) and not float(state.system.kinetic_energy) > 0:
         name = type(dynamics).__name__
         raise ValueError(
             f"{name} cannot warm a system at rest: give it velocities, draw_velocities(system, kT, key=...)."

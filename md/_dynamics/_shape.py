@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
+from ...solvers._tree import is_concrete
 from .._space import Triclinic
 from .._system import System
-from ._steps import is_known
 
 
 class AbstractShape(eqx.Module):
@@ -77,7 +77,7 @@ def check_box(dynamics: Any, system: System) -> None:
 def check_pressure(dynamics: Any) -> None:
     """`pressure` is one number and `shape` an object."""
     name, pressure = type(dynamics).__name__, dynamics.pressure
-    if jnp.shape(pressure) != () or (is_known(pressure) and not jnp.isfinite(pressure)):
+    if jnp.shape(pressure) != () or (is_concrete(pressure) and not jnp.isfinite(pressure)):
         raise ValueError(f"{name}.pressure must be one finite number, not {pressure}.")
     if not isinstance(dynamics.shape, AbstractShape):
         raise ValueError(f"{name}.shape must be Isotropic(), Anisotropic() or Flexible(), not {dynamics.shape!r}.")

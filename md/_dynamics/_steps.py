@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -25,11 +24,6 @@ def drifted(system: System, h: Any) -> System:
 def in_dtype_of(system: System, *values: Any) -> tuple[Any, ...]:
     """Parameters in the dtype of the positions."""
     return tuple(jnp.asarray(value, system.position.dtype) for value in values)
-
-
-def is_known(tree: Any) -> bool:
-    """Whether all values can be looked at, because nothing is traced."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def check_positive(dynamics: Any, *names: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ...solvers import parameter
-from ...solvers._host import is_known
+from ...solvers._tree import is_concrete
 
 Curve = Callable[[Any], Any]
 
@@ -150,6 +150,6 @@ def check_radii(module: eqx.Module, *names: str) -> None:
 
 
 def _check_onset(cutoff: Any) -> None:
-    if is_known(cutoff.radius, cutoff.onset) and not np.asarray(cutoff.onset) < np.asarray(cutoff.radius):
+    if is_concrete((cutoff.radius, cutoff.onset)) and not np.asarray(cutoff.onset) < np.asarray(cutoff.radius):
         name = type(cutoff).__name__
         raise ValueError(f"{name}.onset must be below radius, got {cutoff.onset} and {cutoff.radius}.")

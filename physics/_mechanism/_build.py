@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...solvers import parameter
-from ...solvers._host import is_known, namespace, on_host
+from ...solvers._host import namespace, on_host
+from ...solvers._tree import is_concrete
 from ...solvers._types import as_parameter
 from .._spatial import AbstractInertia, Inertia, inertia_of_ten, stored, unit
 from ._joint import AbstractJoint, BALL, check_axis, Fixed, Free, HINGE, Passive, SLIDE, stack_or_empty
@@ -156,7 +157,7 @@ def _check_balls(elements: tuple[Any, ...], relaxed: Any, passive: Passive, whos
         if ball:
             _refuse_other_than_unit(relaxed[q : q + 4], f"springref of {whose}")
             three = armature[v : v + 3]
-            if is_known(three) and np.ptp(np.asarray(three)) > 0:
+            if is_concrete(three) and np.ptp(np.asarray(three)) > 0:
                 raise ValueError(
                     f"The armature of {whose} is {np.asarray(three)}: that of a ball is the same about all axes."
                 )
@@ -193,7 +194,7 @@ def _limits(passive: Passive, elements: tuple[Any, ...], whose: str) -> tuple[An
     if not isinstance(passive.limits, tuple | list) or len(passive.limits) != 2:
         raise ValueError(f"The limits of {whose} are {passive.limits}: give (lower, upper).")
     lower, upper = (_full(x, nv, f"limits of {whose}") for x in passive.limits)
-    if is_known(lower, upper) and np.any(lower >= upper):
+    if is_concrete((lower, upper)) and np.any(lower >= upper):
         raise ValueError(f"Limits of {whose} are swapped: lower {lower} is not below upper {upper}.")
     return lower, upper
 
@@ -242,7 +243,7 @@ def _stacked(inertias: list[Any], dtype: Any) -> AbstractInertia:
 
 def _refuse_massless(made: Mechanism) -> None:
     """A joint that moves no inertia has no equation of motion."""
-    if not is_known(made) or made.topology.nv == 0:
+    if not is_concrete(made) or made.topology.nv == 0:
         return
     matrix, eps = mass_matrix_away(made), np.finfo(made.rest.dtype).eps
     diagonal = np.diag(matrix)
@@ -267,7 +268,7 @@ def _refuse_clashes(names: list[str], what: str) -> None:
 
 
 def _refuse_negative(value: Any, what: str) -> None:
-    if is_known(value) and not np.all((np.asarray(value) >= 0) & np.isfinite(np.asarray(value))):
+    if is_concrete(value) and not np.all((np.asarray(value) >= 0) & np.isfinite(np.asarray(value))):
         raise ValueError(f"{what} must be finite and not negative, got {np.asarray(value)}.")
 
 
@@ -275,13 +276,13 @@ def _vector(value: Any, size: int, what: str) -> Any:
     value = on_host(value)
     if value.shape != (size,):
         raise ValueError(f"The {what} has shape {value.shape}, expected ({size},).")
-    if is_known(value) and not np.isfinite(value).all():
+    if is_concrete(value) and not np.isfinite(value).all():
         raise ValueError(f"The {what} holds NaN or infinity: {value}.")
     return value
 
 
 def _refuse_other_than_unit(quaternion: Any, what: str) -> None:
-    if is_known(quaternion):
+    if is_concrete(quaternion):
         length = np.linalg.norm(np.asarray(quaternion))
         if abs(length - 1) > 1e-3:
             raise ValueError(

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...solvers import parameter
-from ...solvers._host import is_known, namespace, on_host
+from ...solvers._host import namespace, on_host
+from ...solvers._tree import is_concrete
 
 if TYPE_CHECKING:  # a checker takes an abstract field for an argument
     from typing import ClassVar as AbstractVar
@@ -199,7 +200,7 @@ def check_axis(axis: Any, whose: str) -> None:
     """An axis is three numbers, not all zero."""
     if jnp.shape(axis) != (3,):
         raise ValueError(f"{whose}: an axis has shape (3,), not {jnp.shape(axis)}.")
-    if is_known(axis):
+    if is_concrete(axis):
         length = np.linalg.norm(np.asarray(axis, dtype=float))
         if not (np.isfinite(length) and length > 1e-12):
             raise ValueError(f"{whose}: the axis {np.asarray(axis)} has no direction; give a vector of nonzero length.")
@@ -210,7 +211,7 @@ def _refuse_parallel(first: Any, second: Any, joint: AbstractJoint) -> None:
     whose = f"{type(joint).__name__} {joint.name or ''}".strip()
     check_axis(first, f"{whose}, first")
     check_axis(second, f"{whose}, second")
-    if is_known(first, second):
+    if is_concrete((first, second)):
         a, b = (np.asarray(x, dtype=float) / np.linalg.norm(x) for x in (first, second))
         if np.linalg.norm(np.cross(a, b)) < 1e-6:
             raise ValueError(f"{whose}: `first` and `second` are parallel; give two directions.")

@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import compiled, parameter
-from ...solvers._host import is_known
+from ...solvers._tree import is_concrete
 from .._spatial import cross3, dot3
 from ._shape import AbstractSolid, color
 
@@ -82,9 +82,9 @@ class Mesh(AbstractSolid):
 
     def _refuse_hollow(self) -> None:
         """The faces enclose a volume, as far as they are known."""
-        if is_known(self.faces):
+        if is_concrete(self.faces):
             _refuse_open(np.asarray(self.faces))
-        if is_known(self.vertices, self.faces) and not (whole := np.asarray(self._volume())) > 0:
+        if is_concrete((self.vertices, self.faces)) and not (whole := np.asarray(self._volume())) > 0:
             raise ValueError(
                 f"Mesh: its volume is {whole}. If it is negative the faces are inside out: `faces[:, ::-1]` turns them."
             )

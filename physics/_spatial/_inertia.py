@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ...solvers import compiled, parameter
-from ...solvers._host import is_known, namespace, on_host
+from ...solvers._host import namespace, on_host
+from ...solvers._tree import is_concrete
 from ...solvers._types import inexact_asarray
 from ._quaternion import matrix_of
 from ._vectors import cross3, dot3, matmul, unit
@@ -179,7 +180,7 @@ def moved_ten(ten: Array, rotation: Array, shift: Array) -> Array:
 
 def why_not_physical(inertia: Inertia) -> str | None:
     """What is wrong with a body's numbers, as far as they are known."""
-    if not is_known(inertia):
+    if not is_concrete(inertia):
         return None
     mass, center, moments = (np.asarray(x, dtype=float) for x in (inertia.mass, inertia.center, inertia.moments))
     if not all(np.isfinite(x).all() for x in (mass, center, moments)):
@@ -210,7 +211,7 @@ def _six(moments: Any, orientation: Any) -> Any:
         raise ValueError(
             f"moments must be 3 principal ones, 6 numbers or a matrix (3, 3), not of shape {moments.shape}."
         )
-    if is_known(moments):
+    if is_concrete(moments):
         known = np.asarray(moments)
         if not np.allclose(known, known.T, rtol=0, atol=1e-6 * np.abs(known).max(initial=0), equal_nan=True):
             raise ValueError(f"moments must be a symmetric matrix, not {known.tolist()}.")

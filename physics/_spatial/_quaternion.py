@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ...solvers import compiled
-from ...solvers._host import is_known, namespace_of
+from ...solvers._host import namespace_of
+from ...solvers._tree import is_concrete
 from ...solvers._types import as_parameter, inexact_asarray
 from ._series import cos_sqrt, elementwise, sinc_sqrt
 from ._vectors import cross3, dot3, unit
@@ -132,9 +133,9 @@ def _turn(axis: Any, angle: Any) -> Any:
     axis, angle = inexact_asarray(axis), inexact_asarray(angle)
     if axis.shape != (3,) or angle.shape != ():
         raise ValueError(f"about() takes an axis (3,) and an angle (), not {axis.shape} and {angle.shape}.")
-    if is_known(axis) and not np.any(np.asarray(axis)):
+    if is_concrete(axis) and not np.any(np.asarray(axis)):
         raise ValueError("about() needs an axis that is not zero.")
-    if is_known(axis, angle):
+    if is_concrete((axis, angle)):
         axis, angle = np.asarray(axis), np.asarray(angle)
     xp = namespace_of(axis, angle)
     return xp.concatenate([xp.cos(angle / 2)[None], xp.sin(angle / 2) * unit(axis)])

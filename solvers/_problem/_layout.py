@@ -11,8 +11,9 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from .._compiled import compiled
 from .._distributions import AbstractDistribution
+from .._host import namespace_of
 from .._tree import is_concrete
-from .._types import AnyArray, numerics_of, Scalar
+from .._types import AnyArray, Scalar
 from ._transform import AbstractTransform
 
 
@@ -44,7 +45,7 @@ class Entry(eqx.Module):
     def coordinate(self, value: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
         """The coordinate of a value; infinite for a bound that the transform excludes."""
         z = self.transform.coordinate(value)
-        return z / numerics_of(z).broadcast_to(self.scale, z.shape)
+        return z / namespace_of(z).broadcast_to(self.scale, z.shape)
 
     def value(self, z: Float[AnyArray, " size"]) -> Float[AnyArray, "copies ..."]:
         """The values at coordinates."""
@@ -52,7 +53,7 @@ class Entry(eqx.Module):
 
     def bound(self, value: Float[AnyArray, "..."], none: float) -> Float[AnyArray, " size"]:
         """The coordinates of a bound, flat; `none` where the transform itself excludes what lies beyond."""
-        xp = numerics_of(value)
+        xp = namespace_of(value)
         value = xp.broadcast_to(value, self.start.shape)
         reachable = self.transform.allows(value)
         z = self.coordinate(xp.where(reachable, value, self.start))  # log(0) would make derivatives NaN

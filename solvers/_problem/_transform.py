@@ -6,7 +6,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Bool, Float
 
-from .._types import AnyArray, Numbers, numerics_of, parameter
+from .._host import namespace_of
+from .._types import AnyArray, Numbers, parameter
 
 
 class AbstractTransform(eqx.Module):
@@ -41,7 +42,7 @@ class Identity(AbstractTransform):
 
     def allows(self, value):
         """All finite values."""
-        return numerics_of(value).isfinite(value)
+        return namespace_of(value).isfinite(value)
 
 
 class Log(AbstractTransform):
@@ -49,15 +50,15 @@ class Log(AbstractTransform):
 
     def value(self, coordinate):
         """exp(coordinate)."""
-        return numerics_of(coordinate).exp(coordinate)
+        return namespace_of(coordinate).exp(coordinate)
 
     def coordinate(self, value):
         """log(value)."""
-        return numerics_of(value).log(value)
+        return namespace_of(value).log(value)
 
     def allows(self, value):
         """Positive finite values."""
-        return numerics_of(value).isfinite(value) & (value > 0)
+        return namespace_of(value).isfinite(value) & (value > 0)
 
 
 class Logit(AbstractTransform):
@@ -72,7 +73,7 @@ class Logit(AbstractTransform):
 
     def coordinate(self, value):
         """log((value - lower) / (upper - value))."""
-        xp = numerics_of(value)
+        xp = namespace_of(value)
         return xp.log(value - self.lower) - xp.log(self.upper - value)
 
     def allows(self, value):
