@@ -217,9 +217,9 @@ def counts(_: str) -> Rows:
 
 
 def memory(folder: str) -> Rows:
-    """What fits leave behind: 300 of new functions in `Parameter`, 20 of new residual functions."""
+    """What fits leave behind: 300 of new functions in `Parameter`, 8 of new residual functions."""
     made = []
-    for n, kind, bar in ((300, "parameters", "200"), (20, "residuals", "")):
+    for n, kind, bar in ((300, "parameters", "200"), (8, "residuals", "")):
         found = ran(script("_memory_of_fits", str(n), kind, cache=folder))
         if isinstance(found, str):
             raise RuntimeError(found)
