@@ -26,12 +26,14 @@ def compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
     # inline: a function within a function would hide its operations from the derivatives and the loops around it
     program = eqx.filter_jit(function, inline=True)  # pyright: ignore[reportCallIssue]
 
-    @functools.wraps(function)
-    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        args, kwargs = jax.tree.map(_as_data, (args, kwargs), is_leaf=lambda x: isinstance(x, eqx.Module))
-        return program(*args, **kwargs)
-
+    # takes what the function takes
+    call: Any = functools.wraps(function)(lambda *args, **kwargs: _called(program, args, kwargs))
     return call
+
+
+def _called(program: Any, args: Any, kwargs: Any) -> Any:
+    args, kwargs = jax.tree.map(_as_data, (args, kwargs), is_leaf=lambda x: isinstance(x, eqx.Module))
+    return program(*args, **kwargs)
 
 
 def _as_data(x: Any) -> Any:
