@@ -5,7 +5,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,8 +14,6 @@ from jaxtyping import PyTree
 
 from ._remembered import Remembered
 from ._tree import is_concrete, is_number
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _LIBRARIES = {"jax", "jaxlib", "numpy", "scipy", "equinox", "diffrax", "optimistix", "lineax", "optax", "kinax"}
 _VALUES = bool, int, float, complex, str, bytes, type(None), type(Ellipsis), slice
@@ -26,7 +24,7 @@ class _Opaque(Exception):
     """Something whose meaning may change behind its back, so that it equals itself alone."""
 
 
-def interned(function: F, context: PyTree) -> F:
+def interned(function: Callable[..., Any], context: PyTree) -> Any:
     """The first function seen with the same code and the same values of everything that the code refers to.
 
     A lambda in a loop, or in a cell of a notebook that is run again, is a new object each time, but the same
@@ -94,7 +92,7 @@ class _Comparison:
         if not is_concrete(x) or not is_number(x):
             raise _Opaque
         values = np.ascontiguousarray(x)
-        return "array", values.dtype.str, values.shape, hashlib.sha256(values).digest()
+        return "array", values.dtype.str, values.shape, hashlib.sha256(values.tobytes()).digest()
 
     def _function(self, x: types.FunctionType) -> Hashable:
         if _of_library(x):

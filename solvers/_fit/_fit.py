@@ -155,7 +155,7 @@ def _given_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss:
 
 def _default_key() -> PRNGKeyArray:
     """`jax.random.key(0)`; that of the usual generator is known without a program."""
-    if jax.config.jax_default_prng_impl != "threefry2x32":
+    if jax.config.values["jax_default_prng_impl"] != "threefry2x32":
         return jax.random.key(0)
     return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl="threefry2x32")
 

@@ -135,10 +135,8 @@ def _bounds(p: Parameter, value: Any) -> tuple[Any, Any]:
         return lower, upper
     low, high = _support(p.prior)
     xp = np if is_concrete((lower, low, high)) else jnp
-    return tuple(
-        xp.broadcast_to(narrower(end, xp.asarray(support, value.dtype)), value.shape)
-        for end, support, narrower in ((lower, low, xp.maximum), (upper, high, xp.minimum))
-    )
+    spread = lambda end: xp.broadcast_to(xp.asarray(end, value.dtype), value.shape)
+    return xp.maximum(lower, spread(low)), xp.minimum(upper, spread(high))
 
 
 @compiled

@@ -47,7 +47,7 @@ class Entry(eqx.Module):
         z = self.transform.coordinate(value)
         return z / namespace_of(z).broadcast_to(self.scale, z.shape)
 
-    def value(self, z: Float[AnyArray, " size"]) -> Float[AnyArray, "copies ..."]:
+    def value(self, z: Float[Array, " size"]) -> Float[Array, "copies ..."]:
         """The values at coordinates."""
         return self.transform.value(z.reshape(self.start.shape) * jnp.broadcast_to(self.scale, self.start.shape))
 
@@ -210,7 +210,7 @@ def _begin(free: tuple[Entry, ...]) -> Beginning:
     return Beginning(_joined(z), _joined(lower), _joined(upper), allowed)
 
 
-def _joined(pieces: Sequence[Float[AnyArray, "..."]]) -> Float[AnyArray, " p"]:
+def _joined(pieces: Sequence[Float[AnyArray, "..."]]) -> Any:  # as the pieces, of NumPy or JAX
     xp = np if all(isinstance(x, np.ndarray) for x in pieces) else jnp
     return xp.concatenate([xp.ravel(piece) for piece in pieces])
 
@@ -226,7 +226,8 @@ class View(NamedTuple):
 @compiled
 def view(layout: Layout, z: Float[Array, " p"]) -> View:
     """In one program."""
-    return View(*jax.jvp(layout.values, (z,), (jnp.ones_like(z),)), layout.derived_values(z))
+    values, slope = jax.jvp(layout.values, (z,), (jnp.ones_like(z),))
+    return View(values, slope, layout.derived_values(z))
 
 
 class _Resolver(Mapping[str, Array]):

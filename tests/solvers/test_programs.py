@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -46,7 +47,7 @@ def primitives(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[str]:
 
 
 class Decay(eqx.Module):
-    rate: jax.Array = parameter()
+    rate: Any = parameter()
 
     def __call__(self, t, y, args):
         return -self.rate * y
@@ -66,7 +67,7 @@ def by_midpoint(rate):
 
 
 def by_hybrid(rate):
-    fall = Crossing(lambda t, y, args: y - 0.5, lambda t, y, args: y + 1.0, direction=False)
+    fall = Crossing(lambda t, y, args: y - 0.5, reset=lambda t, y, args: y + 1.0, direction=False)
     dose = Doses([0.5], 0.3, where=lambda y: y)
     return hybrid(Decay(rate), 1.0, TS, transitions=[fall, dose], max_events=5).ys
 
