@@ -58,9 +58,9 @@ newest: ## the fast tests on Python 3.13 with the newest release of every depend
 	@if [ -z "$(NEWEST)" ]; then echo "newest: no python3.13 here, skipped"; else \
 	  $(MAKE) --no-print-directory .venv-newest/.made && .venv-newest/bin/python $(FAST); fi
 
-newest-smoke: ## the same, but the first three tests of each module
+newest-smoke: ## the same, but the first two tests of each module
 	@if [ -z "$(NEWEST)" ]; then echo "newest-smoke: no python3.13 here, skipped"; else \
-	  $(MAKE) --no-print-directory .venv-newest/.made && .venv-newest/bin/python $(FAST) --first 3; fi
+	  $(MAKE) --no-print-directory .venv-newest/.made && .venv-newest/bin/python $(FAST) --first 2; fi
 
 benchmarks: .venv/.dev ## every benchmark, side by side with peers
 	@for name in $$($(BIN)/python -c "from benchmarks.__main__ import BENCHMARKS; print(*BENCHMARKS)"); do \

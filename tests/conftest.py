@@ -23,7 +23,7 @@ gc.set_threshold(100_000, 20, 20)
 programs = 0  # compiled or read from the cache since they were last forgotten
 
 
-def _count(event, duration, **unused):
+def _count(event, duration_secs, **unused):
     global programs
     programs += event.endswith("/backend_compile_duration")
 
