@@ -71,7 +71,7 @@ clean: ## remove what was built (not the environments: rm -r .venv*)
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 clean-cache: ## remove the compiled programs that the tests keep in ~/.cache/kinax/jax (at most 2 GB)
-	find "$(KINAX_CACHE)" -name '*-cache' -delete
+	@test ! -d "$(KINAX_CACHE)" || find "$(KINAX_CACHE)" -name '*-cache' -delete
 
 .PHONY: .venv-newest/.made
 .venv-newest/.made:
