@@ -1,5 +1,6 @@
 """Mechanisms for the tests: between them every joint, alone, in a row on one body, in branches and in a forest."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from kinax.physics import (
@@ -87,11 +88,13 @@ def chain(n, *, length=1.0):
     return mechanism(*bodies)
 
 
+_from_rest = eqx.filter_jit(lambda made, u: made.retract(made.rest, u))
+
+
 def somewhere(made, seed=0, size=0.7):
     """A state (q, v, a) away from rest."""
-    rng = np.random.default_rng(seed)
-    draw = lambda: jnp.asarray(size * rng.normal(size=made.topology.nv))
-    return made.retract(made.rest, draw()), draw(), draw()
+    u, v, a = size * np.random.default_rng(seed).normal(size=(3, made.topology.nv))
+    return _from_rest(made, u), jnp.asarray(v), jnp.asarray(a)
 
 
 MECHANISMS = {"every joint": every_joint, "floating": floating, "chain": lambda: chain(5)}

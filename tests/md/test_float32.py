@@ -52,12 +52,13 @@ OTHERS = 1e-3
 @pytest.mark.slow
 def test_every_integrator_keeps_its_quantity_and_its_dtype_for_200_steps():
     cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.values["jax_compilation_cache_dir"])}
+    half_written = "ignore:Error reading persistent compilation cache entry:UserWarning"  # by another worker
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CODE],
+        [sys.executable, "-W", "error", "-W", half_written, "-c", CODE],
         capture_output=True,
         text=True,
         timeout=500,
-        env={**os.environ, **cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"},
+        env={**os.environ, **cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

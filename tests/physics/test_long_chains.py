@@ -42,6 +42,7 @@ def levels(made, q, v, tau, added):
     return made.forward_dynamics(q, v, tau, added)
 
 
+@eqx.filter_jit
 def given(made):
     """Forces that keep accelerations near one, and what an implicit step adds."""
     q, v, a = somewhere(made, size=0.2)

@@ -39,9 +39,9 @@ def problem(data=DATA, model=MODEL, parameters=PARAMETERS, residuals=residuals):
 
 
 def begin(path, devices=1):
-    cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(pathlib.Path(jax.config.values["jax_compilation_cache_dir"]).resolve()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    cache = {  # of its own: a process that is killed may leave half of a program
+        "JAX_COMPILATION_CACHE_DIR": str(path.parent / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     command = [sys.executable, str(WORKER), str(path), str(devices)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **cache})
