@@ -4,7 +4,8 @@ import abc
 
 import equinox as eqx
 import jax
-from jaxtyping import Bool, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from .._host import namespace_of
 from .._types import AnyArray, Numbers, parameter
@@ -17,7 +18,7 @@ class AbstractTransform(eqx.Module):
     """
 
     @abc.abstractmethod
-    def value(self, coordinate: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+    def value(self, coordinate: Float[Array, "..."]) -> Float[Array, "..."]:
         """The parameter's value."""
 
     @abc.abstractmethod
@@ -50,7 +51,7 @@ class Log(AbstractTransform):
 
     def value(self, coordinate):
         """exp(coordinate)."""
-        return namespace_of(coordinate).exp(coordinate)
+        return jnp.exp(coordinate)
 
     def coordinate(self, value):
         """log(value)."""
