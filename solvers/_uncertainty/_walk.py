@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._codes import code_of
+from .._results import RESULTS
 from .._search import AbstractObjective, advance, LevenbergMarquardt
 from .._types import Scalar
 
@@ -124,10 +126,10 @@ class Walker(eqx.Module):
             (self.objective.lower.at[k].set(value), self.objective.upper.at[k].set(value)),
         )
         start = jnp.clip(self._predict(lane, walk, offset), held.lower, held.upper)
-        first = self.method.init(held, start)
-        failed = first.standing.done
-        state = advance(self.method, held, first, self.max_steps)
+        state = advance(self.method, held, self.method.init(held, start), self.max_steps)
         standing = state.standing
+        stalled = standing.verdict == code_of(RESULTS.search_stalled)
+        failed = standing.done & (standing.num_evaluations == 1) & (standing.verdict != 0) & ~stalled
         finished = standing.done & (standing.verdict == 0)
         rise = (standing.cost - self.cost) / self.threshold
         height = jnp.sign(rise) * jnp.sqrt(jnp.abs(rise))
