@@ -49,8 +49,7 @@ def ensemble(
       or `Pilot(...)`, which measures a sample. None means `Pilot()` if `fn` contains a loop whose length depends on
       data and there are at least 256 members, and equal costs otherwise.
     - `batch_size`: lanes of a batch; 1 evaluates `fn` itself. None measures a few and remembers the answer.
-    - `devices`: JAX devices to use, by default `jax.local_devices()`. Accelerators get a program each; CPU devices are
-      names for the same cores, so that the first of them stands for all.
+    - `devices`: JAX devices, by default `jax.local_devices()`. The first CPU device stands for all: they share cores.
     - `executor`: any `concurrent.futures.Executor` instead of `devices`; processes started by spawn or forkserver.
     - `store`: a directory to which results are streamed as they arrive. If it already holds a part of this very
       ensemble, only the rest is evaluated. Read it with `read_store`, at any time.

@@ -50,11 +50,11 @@ def _halve(
     except _RAISED as error:
         if "RESOURCE_EXHAUSTED" in str(error):
             raise MemoryError(
-                f"The device is out of memory: pass a smaller `batch_size`. ({_reason(error)})"
+                f"The device is out of memory: pass a smaller `batch_size`. ({reason_of(error)})"
             ) from error
         m = leaves[0].shape[0]
         if m == 1:
-            return blanks(outputs), {0: _reason(error)}
+            return blanks(outputs), {0: reason_of(error)}
     half = m // 2
     left, left_raised = _halve(run, [leaf[:half] for leaf in leaves], outputs)
     right, right_raised = _halve(run, [leaf[half:] for leaf in leaves], outputs)
@@ -62,7 +62,7 @@ def _halve(
     return joined, left_raised | {half + i: why for i, why in right_raised.items()}
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The message of a failure inside a program, without the traceback that a host callback puts around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [i for i, line in enumerate(lines) if line.split(":")[0].endswith(("Error", "Exception")) and ": " in line]

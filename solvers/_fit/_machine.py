@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .._ensemble import ensemble
-from .._ensemble._workers import slots_of
+from .._ensemble._workers import reason_of, slots_of
 
 
 class Machine(eqx.Module):
@@ -48,7 +48,7 @@ def raising(fn: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
     try:
         return jax.block_until_ready(fn(*arguments))
     except RuntimeError as error:  # of Equinox or of JAX
-        raise _raised(str(error).splitlines()[0]) from error
+        raise _raised(reason_of(error)) from error
 
 
 def _raised(why: str) -> RuntimeError:

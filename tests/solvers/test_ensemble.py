@@ -187,7 +187,8 @@ def decay(rate):
 
 
 def throwing(rate):
-    return integrate(Decay(rate=rate), jnp.asarray(1.0), jnp.linspace(0.0, 1.0, 3), rtol=1e-8, max_steps=40).ys
+    run = integrate(Decay(rate=rate), jnp.asarray(1.0), jnp.linspace(0.0, 1.0, 3), rtol=1e-8, max_steps=40, throw=False)
+    return run.result.error_if(run.ys, ~run.succeeded)
 
 
 def test_a_failed_member_is_flagged_and_not_contagious(caplog):
