@@ -112,8 +112,11 @@ def _short(values: Any) -> list[float]:
 
 
 def imports(_: str) -> Rows:
-    """The import, against that of what it stands on."""
-    runs = {"kinax": Run(("-c", "import kinax.solvers")), "jax + diffrax": Run(("-c", "import jax, diffrax"))}
+    """The import of what a fit needs (`import kinax.solvers` alone loads nothing), against what it stands on."""
+    runs = {
+        "kinax": Run(("-c", "from kinax.solvers import fit, integrate")),
+        "jax + diffrax": Run(("-c", "import jax, diffrax")),
+    }
     return rows("import", "1.35 x jax + diffrax", runs)
 
 
@@ -133,7 +136,7 @@ def readme_cached(folder: str) -> Rows:
 
 
 def later_fit(folder: str) -> Rows:
-    """Another fit of the same shapes in a warm process."""
+    """Another fit of the same shapes in a warm process: three parameters of two populations, 20 numbers."""
     runs = {
         "kinax": script("_later_fit", cache=folder),
         "by hand": script("_later_fit_by_hand", cache=folder),
@@ -217,14 +220,14 @@ def counts(_: str) -> Rows:
 
 
 def memory(folder: str) -> Rows:
-    """What fits leave behind: 300 of new functions in `Parameter`, 8 of new residual functions."""
+    """What fits leave behind, of new functions in `Parameter`, and of new residual functions."""
     made = []
-    for n, kind, bar in ((300, "parameters", "200"), (8, "residuals", "")):
+    for n, kind in ((300, "parameters"), (300, "residuals")):
         found = ran(script("_memory_of_fits", str(n), kind, cache=folder))
         if isinstance(found, str):
             raise RuntimeError(found)
         metric = f"MB more after {n} fits, new functions in {kind}"
-        made.append(case("memory", metric, found["growth"], {}, bar=bar, after_the_first=found["first"]))
+        made.append(case("memory", metric, found["growth"], {}, bar="200", after_the_first=found["first"]))
     return made
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 from _clock import medians, report, timed
-from _data import data_set
-from _epidemic import fitted, parameters
+from _populations import data_set
+from _populations_kinax import fitted, parameters
 
 rates = parameters()
 fitted(data_set(0), rates)

@@ -1,8 +1,8 @@
 """The jitted solve by diffrax and optimistix, called again with other data."""
 
-from _by_hand import fitted
 from _clock import medians, report, timed
-from _data import data_set
+from _populations import data_set
+from _populations_by_hand import fitted
 
 fitted(data_set(0))
 runs = [timed(lambda k=k: fitted(data_set(k))) for k in range(2, 22)]

@@ -1,8 +1,8 @@
 """lmfit, fit after fit."""
 
 from _clock import medians, report, timed
-from _data import data_set
-from _lmfit import fitted
+from _populations import data_set
+from _populations_lmfit import fitted
 
 fitted(data_set(0))
 runs = [timed(lambda k=k: fitted(data_set(k))) for k in range(2, 22)]

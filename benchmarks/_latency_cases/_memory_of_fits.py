@@ -1,7 +1,7 @@
 """How much fits grow the process after the first.
 
 Arguments: how many; "parameters" (each has new functions in its `Parameter`s) or "residuals" (and a new residual
-function, which means another compilation).
+function).
 """
 
 import pathlib
