@@ -133,26 +133,40 @@ class Terminated(SystemExit):
     """Raised after SIGTERM, when everything has been saved."""
 
 
+@dataclasses.dataclass
+class Pace:
+    """How many units of work the next segment should have, by how long the last ones took."""
+
+    amount: int = 1
+
+    def learn(self, done: int, seconds: float) -> None:
+        """A segment of `done` units has taken so long."""
+        self.amount = int(np.clip(done * _SEGMENT_SECONDS / max(seconds, 1e-9), 1, min(8 * max(done, 1), 2**30)))
+
+
 def in_segments(
-    keeper: Keeper, state: _State, move: Callable[[_State, int], tuple[_State, int]], is_done: Callable[[_State], bool]
+    keeper: Keeper,
+    state: _State,
+    move: Callable[[_State, int], tuple[_State, int]],
+    is_done: Callable[[_State], bool],
+    pace: Pace,
 ) -> _State:
     """Move a state on until it is done; save it now and then, at the end, at SIGTERM, and if moving it raises.
 
     - `move(state, amount)`: the state after about `amount` units of work, and how many it were. The clock decides how
-      many are asked for, beginning with one, so the numbers must not depend on that. It leaves the old state alone.
+      many are asked for, so the numbers must not depend on that. It leaves the old state alone.
+    - `pace`: a new one, or that of work of the same kind.
     """
-    amount = 1
     with _termination(keeper.active) as asked:
         while not is_done(state) and not asked.is_set():
             keeper.save_now_and_then(jax.tree.leaves(state))
             start = time.perf_counter()
             try:
-                state, done = move(state, amount)
+                state, done = move(state, pace.amount)
             except BaseException:  # an interruption from the keyboard, too
                 keeper.save(jax.tree.leaves(state))
                 raise
-            pace = _SEGMENT_SECONDS / max(time.perf_counter() - start, 1e-9)
-            amount = int(np.clip(done * pace, 1, min(8 * done, 2**30)))
+            pace.learn(done, time.perf_counter() - start)
         keeper.save(jax.tree.leaves(state))
     if not is_done(state):
         raise Terminated("Asked to terminate: all is saved in the checkpoint, run the same call again to go on.")

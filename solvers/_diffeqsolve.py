@@ -1,5 +1,9 @@
-"""`diffrax.diffeqsolve` as a part of a larger program: not compiled by itself, and without host callbacks."""
+"""`diffrax.diffeqsolve` as a part of a larger program: not compiled by itself, without host callbacks, sooner compiled.
 
+The functions are diffrax's own, with other modules behind their names. Numbers are the same to the bit.
+"""
+
+import functools as ft
 import inspect
 import types
 from collections.abc import Callable
@@ -7,7 +11,10 @@ from typing import Any
 
 import diffrax
 import equinox.internal as eqxi
-from jaxtyping import ArrayLike, PyTree
+import jax
+import jax.numpy as jnp
+from diffrax._integrate import loop as _diffrax_loop
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 
 class _Unchecked:
@@ -22,9 +29,45 @@ class _Unchecked:
         return x
 
 
-def _unchecked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """diffrax's function, whose own checks do nothing. What it calls, the user's functions too, still checks."""
-    names = {**function.__globals__, "eqxi": _Unchecked()}
+class _Jumping(_Unchecked):
+    """The same, with a `prevbefore` that goes as many floats back as the loop around it would in all."""
+
+    times: int = 1
+
+    def once(self, times: int) -> tuple[int]:
+        """In place of `range`: one turn, which is to do what `times` turns would."""
+        self.times = times
+        return (times,)
+
+    def prevbefore(self, x: Float[Array, ""]) -> Float[Array, ""]:
+        """The float so many before `x`."""
+        return floats_before(x, self.times)
+
+
+@ft.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def floats_before(x: Float[Array, ""], times: int) -> Float[Array, ""]:
+    """The float `times` before `x`, which is not -inf, by the number that its bits are; its derivative is 1.
+
+    There are no denormal ones, as for compiled code.
+    """
+    kind = jnp.dtype(f"int{jnp.finfo(x.dtype).bits}")
+    bits = lambda x: jax.lax.bitcast_convert_type(x, kind)
+    below = bits(jnp.finfo(x.dtype).tiny.astype(x.dtype)) - 1  # of the floats next to zero, which is the number zero
+    size = jnp.maximum(bits(jnp.abs(x)) - below, 0)
+    number = jnp.where(x < 0, -size, size) - times
+    size = jnp.abs(number)
+    found = jax.lax.bitcast_convert_type(jnp.where(size == 0, 0, size + below), x.dtype)
+    return jnp.where(jnp.isnan(x), x, jnp.where(number < 0, -found, found))
+
+
+@floats_before.defjvp
+def _floats_before_jvp(times: int, primals: Any, tangents: Any) -> Any:
+    return floats_before(*primals, times), *tangents
+
+
+def _renamed(function: Callable[..., Any], names: dict[str, Any]) -> Callable[..., Any]:
+    """The function with other values of some of its global names. What it calls is as ever."""
+    names = {**function.__globals__, **names}
     copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
@@ -32,4 +75,33 @@ def _unchecked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # diffrax checks inside the program, by a host callback, that the times to save at are in order, which kinax has looked
 # at before. A program with a callback is not kept in JAX's persistent cache, and cannot be exported.
-diffeqsolve: Callable[..., diffrax.Solution] = _unchecked(inspect.unwrap(diffrax.diffeqsolve))
+diffeqsolve: Callable[..., diffrax.Solution] = _renamed(inspect.unwrap(diffrax.diffeqsolve), {"eqxi": _Unchecked()})
+
+# Before its loop, diffrax goes back from t1 by a hundred floats, one by one: in a program with derivatives that is a
+# third of a second of compilation.
+_jumping = _Jumping()
+_loop = _renamed(_diffrax_loop, {"eqxi": _jumping, "range": _jumping.once})
+
+
+class ForwardMode(diffrax.ForwardMode):
+    """diffrax's, with this loop."""
+
+    @property
+    def _loop(self):
+        return _loop
+
+
+class RecursiveCheckpointAdjoint(diffrax.RecursiveCheckpointAdjoint):
+    """diffrax's, with this loop."""
+
+    @property
+    def _loop(self):
+        return _loop
+
+
+class DirectAdjoint(diffrax.DirectAdjoint):
+    """diffrax's, with this loop."""
+
+    @property
+    def _loop(self):
+        return _loop

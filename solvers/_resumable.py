@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from ._checkpoint import Checkpoint, in_segments, Keeper
+from ._checkpoint import Checkpoint, in_segments, Keeper, Pace
 from ._codes import as_result, code_of
 from ._judge import Verdict
 from ._problem import digest, formula_digest
@@ -63,7 +63,7 @@ def solve_in_segments(plan: Plan, y0: PyTree, dt0: Any, checkpoint: Checkpoint) 
         moved = jax.tree.map(np.asarray, moved)
         return moved, max(int(moved.steps - walk.steps), 1)
 
-    return _solution(plan, in_segments(keeper, walk, move, lambda walk: not bool(_goes_on(plan, walk))))
+    return _solution(plan, in_segments(keeper, walk, move, lambda walk: not bool(_goes_on(plan, walk)), Pace()))
 
 
 def _with_tolerances(solver: Any, controller: Any) -> Any:

@@ -69,6 +69,21 @@ def ensemble(
     Raises `ValueError` or `TypeError` for inputs that are no ensemble, a wrong cost, an unusable executor or a store
     of something else. Cannot be called under `jit`, `vmap` or `grad`; `ensemble(jax.grad(fn), inputs)` can.
     """
+    return ensemble_with({}, fn, inputs, cost, batch_size, devices, executor, store, progress)
+
+
+def ensemble_with(
+    options: dict[str, Any],
+    fn: Callable[..., Any],
+    inputs: PyTree,
+    cost: Any = None,
+    batch_size: int | None = None,
+    devices: Sequence[Any] | None = None,
+    executor: Any = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> EnsembleResult:
+    """The same with options of the compiler, which need not keep the numbers of the plain loop to the bit."""
     start = time.perf_counter()
     _check(fn, batch_size, devices, executor)
     members = as_members(inputs)
@@ -77,7 +92,7 @@ def ensemble(
     results = Memory(members.n, family.outputs) if store is None else Store(store, fn, members, family)
     team = _Team(fn, members, family, devices, executor)
     bar = tqdm(total=members.n, initial=int(results.done.sum()), unit="member", disable=not progress)
-    run = _Run(members, family, team, results, bar)
+    run = _Run(members, family, team, results, bar, options)
     try:
         plan = run.go(cost, batch_size)
     finally:
@@ -172,6 +187,7 @@ class _Run:
     team: _Team
     results: Memory | Store
     bar: Any
+    options: dict[str, Any]
     units: int = 0
     piloted: int = 0
     useful: float = 0.0
@@ -184,7 +200,9 @@ class _Run:
         base = int(batch_size or family.base_width(self.members.n, device))
         kind = (device.platform, device.device_kind, base)
         measurable = batch_size is None and team.in_process
-        plan = family.tuned.get(kind, untuned(base)) if measurable else untuned(base)
+        plan = untuned(base, self.options)
+        if measurable:
+            plan = family.tuned.get(kind, plan)
         if self.results.done.all():
             return plan
         team.prepare(plan.options)

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from .._quick import quick_options
 from ._family import Family, Program
 
-# XLA's older CPU emitters make faster kernels for small loops, and compile faster. JAX versions without the
-# option refuse it, and then it is not used.
-_CPU_VARIANT = {"xla_cpu_use_fusion_emitters": False}
 _WORTH = 0.1  # measure if the work predicted takes at least this part of one compilation
 _LONG = 300  # so many times that is work which repays a program that saves 2 %
 
@@ -29,9 +27,9 @@ class Tuned:
     lane_speed: dict[int, float]
 
 
-def untuned(width: int) -> Tuned:
+def untuned(width: int, options: dict[str, Any]) -> Tuned:
     """One width, nothing measured."""
-    return Tuned(options={width: {}}, lane_speed={width: 1.0})
+    return Tuned(options={width: options}, lane_speed={width: 1.0})
 
 
 def is_worth(program: Program, seconds: float) -> bool:
@@ -61,21 +59,17 @@ def tune(
     widths = [w for w in candidates if w >= 2 and family.capacity(w) * w >= len(cost)]
     reference = _run(base, parameters, leaves)
     for options in _variants(base.device):
-        try:
-            programs = family.programs([(w, base.device, options) for w in widths], pool)
-        except Exception as error:
-            if options and "compile option" in str(error):
-                continue
-            raise
+        programs = family.programs([(w, base.device, options) for w in widths], pool)
         same = [p for p in programs if all(map(_identical, _run(p, parameters, leaves), reference))]
         if same:
             plan: Plan = {base.width: {}} | {p.width: options for p in same}
             return Tuned(options=plan, lane_speed=_speeds([base, *same], parameters, leaves, cost))
-    return untuned(base.width)
+    return untuned(base.width, {})
 
 
 def _variants(device: Any) -> list[dict[str, Any]]:
-    return [_CPU_VARIANT, {}] if device.platform == "cpu" else [{}]
+    quick = quick_options({device.platform})
+    return [quick, {}] if quick else [{}]
 
 
 def _speeds(

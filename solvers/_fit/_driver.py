@@ -1,21 +1,36 @@
 """Runs searches from many starts in segments, so that they can be watched, saved, interrupted and resumed."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._checkpoint import in_segments, Keeper
+from .._checkpoint import in_segments, Keeper, Pace
+from .._quick import quickly
 from .._remembered import Remembered
 from .._search import AbstractMethod, AbstractObjective, advance, SearchState
 from .._signature import signature_of
+from .._types import AnyArray
 from ._machine import Machine, raising
 from ._progress import Reporter
 
-_shapes: Remembered[Any, SearchState] = Remembered(64)  # to find them takes longer than a small search
+
+class _Kind(NamedTuple):
+    """What searches of one kind have in common: the shapes of a state, and how long their steps take."""
+
+    shape: SearchState
+    pace: Pace
+
+    def at(self, points: Float[np.ndarray, "n p"]) -> SearchState:
+        """The states of searches that have not begun."""
+        blank = jax.tree.map(lambda x: np.zeros((len(points), *x.shape), x.dtype), self.shape)
+        return eqx.tree_at(lambda s: s.standing.z, blank, points)
+
+
+_kinds: Remembered[Any, _Kind] = Remembered(64)  # to find the shapes takes longer than a small search
 
 
 class _Begin(eqx.Module):
@@ -33,8 +48,8 @@ class _Advance(eqx.Module):
 
     objective: AbstractObjective
     method: AbstractMethod
-    num_steps: Int[Array, ""]
-    max_steps: Int[Array, ""]
+    num_steps: Int[AnyArray, ""]
+    max_steps: Int[AnyArray, ""]
 
     def __call__(self, state: SearchState) -> SearchState:
         return advance(self.method, self.objective, state, self.num_steps, self.max_steps)
@@ -62,31 +77,29 @@ def search_all(
     reporter: Reporter,
 ) -> SearchState:
     """The last states of the searches from all points, stacked, on the host."""
-    searches = _Searches(objective, method, points, max_steps, machine, reporter)
-    return in_segments(keeper, searches.first(keeper.restore()), searches.move, searches.are_done)
+    begin = _Begin(objective, method)
+    kind = _kinds.get(signature_of(begin), lambda: _Kind(eqx.filter_eval_shape(begin, points[0]), Pace()))
+    searches = _Searches(begin, points, max_steps, machine, reporter)
+    stored = keeper.restore()
+    if stored is not None:
+        first = jax.tree.unflatten(jax.tree.structure(kind.shape), stored)
+    elif len(points) == 1:
+        first = kind.at(points)
+    else:
+        first = searches.begun(slice(machine.lanes))
+    pace = kind.pace if len(points) == 1 else Pace()
+    return in_segments(keeper, first, searches.move, searches.are_done, pace)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Searches:
     """The searches of one fit. Their states are stacked, those that have begun, in the order of the points."""
 
-    objective: AbstractObjective
-    method: AbstractMethod
+    begin: _Begin
     points: Float[np.ndarray, "n p"]
     max_steps: int
     machine: Machine
     reporter: Reporter
-
-    def first(self, stored: list[np.ndarray] | None) -> SearchState:
-        """The states that were stored, or those of the first few searches."""
-        if stored is None and len(self.points) > 1:
-            return self._begun(slice(self.machine.lanes))
-        begin = _Begin(self.objective, self.method)
-        shape = _shapes.get(signature_of(begin), lambda: eqx.filter_eval_shape(begin, self.points[0]))
-        if stored is not None:
-            return jax.tree.unflatten(jax.tree.structure(shape), stored)
-        blank = jax.tree.map(lambda x: np.zeros((1, *x.shape), x.dtype), shape)
-        return eqx.tree_at(lambda s: s.standing.z, blank, self.points)
 
     def are_done(self, states: SearchState) -> bool:
         """Whether all have begun and ended."""
@@ -97,7 +110,7 @@ class _Searches:
         begun = states.standing.done.size
         count = max(amount // self.machine.lanes, 1) * self.machine.lanes
         if begun < len(self.points):
-            new = self._begun(slice(begun, begun + count))
+            new = self.begun(slice(begun, begun + count))
             states, done = jax.tree.map(lambda *both: np.concatenate(both), states, new), new.standing.done.size
         else:
             left = self._left(states)
@@ -106,16 +119,17 @@ class _Searches:
         self.reporter.show(states.standing)
         return states, done
 
-    def _begun(self, some: slice) -> SearchState:
-        return self.machine.run(_Begin(self.objective, self.method), self.points[some], _place)
+    def begun(self, some: slice) -> SearchState:
+        """The first states of the searches from some points."""
+        return self.machine.run(self.begin, self.points[some], _place)
 
     def _advanced(self, states: SearchState, some: np.ndarray, num_steps: int) -> tuple[SearchState, int]:
-        count = lambda x: jax.device_put(np.int32(x))
-        step = _Advance(self.objective, self.method, count(num_steps), count(self.max_steps))
+        counts = np.asarray(num_steps, np.int32), np.asarray(self.max_steps, np.int32)
+        step = _Advance(self.begin.objective, self.begin.method, *counts)
         if len(self.points) == 1:  # needs no workers
-            alone = jax.device_put(jax.tree.map(lambda x: x[0], states))
-            moved = raising(_call, _Go(_Begin(self.objective, self.method), step), alone)
-            return jax.tree.map(lambda x: np.asarray(x)[None], moved), num_steps
+            moved = raising(_call, _Go(self.begin, step), jax.tree.map(lambda x: x[0, ...], states))
+            moved = jax.tree.map(lambda x: np.asarray(x)[None], moved)
+            return moved, int(moved.standing.num_steps[0] - states.standing.num_steps[0])
         moved = self.machine.run(step, jax.tree.map(lambda x: x[some], states), _place)
         return jax.tree.map(lambda all, new: _replaced(all, some, new), states, moved), some.size * num_steps
 
@@ -123,7 +137,7 @@ class _Searches:
         return np.flatnonzero(~states.standing.done & (states.standing.num_steps < self.max_steps))
 
 
-@eqx.filter_jit
+@quickly
 def _call(search: _Go, state: SearchState) -> SearchState:
     return search(state)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray, PyTree
 from tqdm.auto import tqdm
 
-from .._checkpoint import as_checkpoint, in_segments, Keeper
+from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
 from .._codes import message_of
 from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
 from .._table import html_table, text_table
@@ -156,7 +156,7 @@ def _fitted(plans: tuple[Plan, ...], keeper: Keeper, bar: Any) -> tuple[FitResul
         return tables, len(tables) - begun
 
     tables = _tables(keeper.restore(), plans[0].problem.experiments)
-    tables = in_segments(keeper, tables, move, lambda tables: len(tables) == len(plans))
+    tables = in_segments(keeper, tables, move, lambda tables: len(tables) == len(plans), Pace())
     for number, (plan, table) in enumerate(zip(plans, tables, strict=True)):
         if number not in found:
             found[number] = result_of(plan.problem, table, plan.recipe)

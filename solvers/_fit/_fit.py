@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._checkpoint import as_checkpoint, Keeper
 from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
+from .._quick import quickly
 from .._results import RESULTS
 from .._search import AbstractMethod, LevenbergMarquardt, Linearization, SearchState
 from .._tree import is_concrete, is_float
@@ -216,7 +216,7 @@ def result_of(problem: Problem, table: StartTable, recipe: dict[str, str], look:
     )
 
 
-@eqx.filter_jit
+@quickly
 def _look(problem: Problem, z: Float[Array, " p"]) -> Look:
     evaluation, linearization = problem.examine_optimum(z)
     return Look(evaluation.cost, linearization)

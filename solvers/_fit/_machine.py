@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from .._ensemble import ensemble
+from .._ensemble._ensemble import ensemble_with
 from .._ensemble._workers import reason_of, slots_of
+from .._quick import quick_options
 
 
 class Machine(eqx.Module):
@@ -27,7 +28,11 @@ class Machine(eqx.Module):
     @property
     def lanes(self) -> int:
         """How many members run at once."""
-        return self.batch_size * len(slots_of(jax.local_devices() if self.devices is None else self.devices))
+        return self.batch_size * len(slots_of(self._chosen))
+
+    @property
+    def _chosen(self) -> Sequence[Any]:
+        return jax.local_devices() if self.devices is None else self.devices
 
     def run(self, fn: Callable[[Any], PyTree], members: PyTree, certain: Callable[[PyTree], np.ndarray]) -> PyTree:
         """`fn` for every member, as arrays on the host; RuntimeError if one raised.
@@ -35,7 +40,8 @@ class Machine(eqx.Module):
         `certain(values)` picks numbers of `fn`'s, members first, that are NaN for no other reason.
         """
         equal = np.ones(len(jax.tree.leaves(members)[0]))  # a pilot would take all steps so far for the cost
-        found = ensemble(fn, members, cost=equal, batch_size=self.batch_size, devices=self.devices)
+        options = quick_options({device.platform for device in self._chosen})
+        found = ensemble_with(options, fn, members, equal, self.batch_size, self.devices)
         values = jax.tree.map(np.array, found.values)
         raised = np.flatnonzero(np.isnan(certain(values).reshape(equal.size, -1)).any(axis=1))
         if raised.size:

@@ -1,5 +1,7 @@
 """From declared parameters to a layout: find what each `where` picks, and refuse what cannot be right."""
 
+import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,16 +38,18 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
         _check_leaf(p, leaf)
         _take(p, place, leaf, taken, names)
         entries.append(_entry(p, place, leaf, experiments))
+    searched = [not p.fixed and p.tied is None for p in parameters]
+    if not any(searched):
+        raise ValueError("Every parameter is fixed or tied: nothing is left to search for.")
+    beginning = begin(tuple(itertools.compress(entries, searched)))
+    entries = _on_device(entries)
     layout = Layout(
         model=model,
-        free=tuple(e for e, p in zip(entries, parameters, strict=True) if not p.fixed and p.tied is None),
+        free=tuple(itertools.compress(entries, searched)),
         fixed=tuple(e for e, p in zip(entries, parameters, strict=True) if p.fixed),
         tied=tuple(e for e in entries if e.tied is not None),
         experiments=experiments,
     )
-    if not layout.free:
-        raise ValueError("Every parameter is fixed or tied: nothing is left to search for.")
-    beginning = begin(layout)
     if layout.tied:
         jax.eval_shape(layout.derived_values, beginning.z)  # circles, unknown names, shapes
     _check_labels(layout)
@@ -54,6 +58,13 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
         if is_concrete((entry, allowed)):
             _check_start(declared[entry.name], entry, np.asarray(allowed))
     return layout, beginning
+
+
+def _on_device(entries: list[Entry]) -> list[Entry]:
+    """The same with arrays of JAX, moved all at once."""
+    numbers = jax.device_put([(e.scale, e.lower, e.upper, e.start) for e in entries])
+    names = "scale", "lower", "upper", "start"
+    return [dataclasses.replace(e, **dict(zip(names, x, strict=True))) for e, x in zip(entries, numbers, strict=True)]
 
 
 def _check_labels(layout: Layout) -> None:
@@ -94,10 +105,10 @@ def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) 
         tied=None if p.tied is None else interned(p.tied.value, ()),
         transform=p.transform,
         prior=p.prior,
-        scale=jax.device_put(xp.broadcast_to(xp.asarray(p.scale, float_), value.shape)),
-        lower=jax.device_put(lower),
-        upper=jax.device_put(upper),
-        start=jax.device_put(start),
+        scale=xp.broadcast_to(xp.asarray(p.scale, float_), value.shape),
+        lower=lower,
+        upper=upper,
+        start=start,
     )
     if p.tied is None and is_concrete(entry):
         _check_bounds(p, entry)
@@ -136,7 +147,8 @@ def _bounds(p: Parameter, value: Any) -> tuple[Any, Any]:
     low, high = _support(p.prior)
     xp = np if is_concrete((lower, low, high)) else jnp
     spread = lambda end: xp.broadcast_to(xp.asarray(end, value.dtype), value.shape)
-    return xp.maximum(lower, spread(low)), xp.minimum(upper, spread(high))
+    # of scalars NumPy makes no arrays
+    return xp.asarray(xp.maximum(lower, spread(low))), xp.asarray(xp.minimum(upper, spread(high)))
 
 
 @compiled

@@ -32,10 +32,10 @@ class Entry(eqx.Module):
     tied: Callable[[Mapping[str, Array]], Any] | None = eqx.field(static=True)
     transform: AbstractTransform
     prior: AbstractDistribution | None
-    scale: Float[Array, "..."]
-    lower: Float[Array, "..."]
-    upper: Float[Array, "..."]
-    start: Float[Array, "copies ..."]
+    scale: Float[AnyArray, "..."]
+    lower: Float[AnyArray, "..."]
+    upper: Float[AnyArray, "..."]
+    start: Float[AnyArray, "copies ..."]
 
     @property
     def size(self) -> int:
@@ -116,7 +116,7 @@ class Layout(eqx.Module):
 
     def of_experiment(self, values: dict[str, Array], k: Any) -> dict[str, Array]:
         """One copy of each free and fixed value: the one that belongs to experiment number `k`."""
-        values = values | {entry.name: entry.start for entry in self.fixed}
+        values = {**values, **{entry.name: jnp.asarray(entry.start) for entry in self.fixed}}
         own = {entry.name for entry in (*self.free, *self.fixed) if entry.experiments is not None}
         return {name: value[k] if name in own else value[0] for name, value in values.items()}
 
@@ -187,13 +187,12 @@ class Beginning(NamedTuple):
     allowed: tuple[Bool[Array, "copies ..."], ...]
 
 
-def begin(layout: Layout) -> Beginning:
+def begin(free: tuple[Entry, ...]) -> Beginning:
     """On the host, unless numbers are traced."""
-    if is_concrete(layout.free) and is_concrete(jax.device_put(0.0)):
-        free = jax.tree.map(np.asarray, layout.free)
+    if is_concrete(free) and is_concrete(jax.device_put(0.0)):
         with np.errstate(all="ignore"):
-            return jax.device_put(jax.tree.map(np.asarray, _begin(free)))
-    return _begin(layout.free)
+            return jax.device_put(jax.tree.map(np.asarray, _begin(jax.tree.map(np.asarray, free))))
+    return _begin(free)
 
 
 def _begin(free: tuple[Entry, ...]) -> Beginning:

@@ -16,7 +16,7 @@ from .._types import inexact_asarray, Scalar
 from ._experiments import as_experiments, Experiments, Group, groups_of
 from ._formula import Formula, Part
 from ._gather import gather
-from ._layout import begin, Layout, view
+from ._layout import Layout, view
 from ._loss import AbstractLoss, Squares
 from ._mode import choose_mode, Mode
 from ._observation import Observation, sensitivity
@@ -55,6 +55,7 @@ class Problem(AbstractDivisible):
     groups: tuple[Group, ...]
     data: Experiments
     loss: AbstractLoss
+    begun: Float[Array, " p"]
     lower: Float[Array, " p"]
     upper: Float[Array, " p"]
     weight: Scalar
@@ -83,7 +84,7 @@ class Problem(AbstractDivisible):
         self.groups = groups_of(self.data)
         self.layout, beginning = gather(as_jax(model), parameters, self.data.names)
         self.loss = Squares() if loss is None else loss
-        self.lower, self.upper = beginning.lower, beginning.upper
+        self.begun, self.lower, self.upper = beginning.z, beginning.lower, beginning.upper
         self.weight, self.drawn = inexact_asarray(1.0), None
         self.residuals = interned(residuals, (self.layout, self.data))
         self.mode, parts, self.is_traced = choose_mode(self._formula, beginning.z)
@@ -104,7 +105,7 @@ class Problem(AbstractDivisible):
 
     def start(self) -> Float[Array, " p"]:
         """The coordinates of the model's own values."""
-        return begin(self.layout).z
+        return self.begun
 
     def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The values of the parameters at coordinates, in the order of `names`."""

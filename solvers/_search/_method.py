@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from .._types import Scalar
+from .._types import AnyArray, Scalar
 from ._objective import AbstractObjective, Evaluation
 
 
@@ -87,8 +87,8 @@ def advance(
     method: AbstractMethod,
     objective: AbstractObjective,
     state: SearchState,
-    num_steps: Int[Array, ""] | int,
-    max_steps: Int[Array, ""] | int = 2**31 - 1,
+    num_steps: Int[AnyArray, ""] | int,
+    max_steps: Int[AnyArray, ""] | int = 2**31 - 1,
 ) -> SearchState:
     """At most `num_steps` further steps, up to `max_steps` in all; a search that is done stays as it is."""
 

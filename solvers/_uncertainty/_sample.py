@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tqdm.auto import tqdm
 
-from .._checkpoint import as_checkpoint, in_segments, Keeper
+from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
 from .._fit import FitResult
 from .._fit._machine import Machine
 from .._problem import digest, fingerprint
@@ -134,7 +134,7 @@ class _Run:
             _show(bar, moved)
             return moved, last - int(now.done)
 
-        return in_segments(keeper, first, move, lambda now: int(now.done) == self.plan.length)
+        return in_segments(keeper, first, move, lambda now: int(now.done) == self.plan.length, Pace())
 
     def _shape(self) -> "Now":
         """What there is between segments, without numbers."""
