@@ -39,13 +39,13 @@ class _Jumping(_Unchecked):
         self.times = times
         return (times,)
 
-    def prevbefore(self, x: Float[Array, ""]) -> Float[Array, ""]:
+    def prevbefore(self, x: Float[Array, "..."]) -> Float[Array, ""]:
         """The float so many before `x`."""
         return floats_before(x, self.times)
 
 
 @ft.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def floats_before(x: Float[Array, ""], times: int) -> Float[Array, ""]:
+def floats_before(x: Float[Array, "..."], times: int) -> Float[Array, "..."]:
     """The float `times` before `x`, which is not -inf, by the number that its bits are; its derivative is 1.
 
     There are no denormal ones, as for compiled code.

@@ -54,6 +54,16 @@ def _programs_of_a_test():
     _forget(3000)
 
 
+@pytest.fixture(scope="module")
+def backward_sweep():
+    """Gradients of solves are swept backward, also those by so few numbers that forward mode would be sooner."""
+    jax.clear_caches()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kinax.solvers._adjoint._FEW", 0)
+        yield
+    jax.clear_caches()
+
+
 def pytest_addoption(parser):
     parser.addoption("--first", type=int, help="of each module the first tests alone, so many functions, one case each")
 

@@ -1,7 +1,7 @@
 """Runs searches from many starts in segments, so that they can be watched, saved, interrupted and resumed."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,16 +18,19 @@ from ._machine import Machine, raising
 from ._progress import Reporter
 
 
-class _Kind(NamedTuple):
+class _Kind:
     """What searches of one kind have in common: the shapes of a state, and how long their steps take."""
 
-    shape: SearchState
-    pace: Pace
+    def __init__(self, shape: SearchState):
+        self._shapes, self.structure = jax.tree.flatten(shape)
+        self._z: int = jax.tree.unflatten(self.structure, range(len(self._shapes))).standing.z
+        self.pace = Pace()
 
     def at(self, points: Float[np.ndarray, "n p"]) -> SearchState:
         """The states of searches that have not begun."""
-        blank = jax.tree.map(lambda x: np.zeros((len(points), *x.shape), x.dtype), self.shape)
-        return eqx.tree_at(lambda s: s.standing.z, blank, points)
+        leaves = [np.zeros((len(points), *x.shape), x.dtype) for x in self._shapes]
+        leaves[self._z] = points
+        return jax.tree.unflatten(self.structure, leaves)
 
 
 _kinds: Remembered[Any, _Kind] = Remembered(64)  # to find the shapes takes longer than a small search
@@ -78,11 +81,11 @@ def search_all(
 ) -> SearchState:
     """The last states of the searches from all points, stacked, on the host."""
     begin = _Begin(objective, method)
-    kind = _kinds.get(signature_of(begin), lambda: _Kind(eqx.filter_eval_shape(begin, points[0]), Pace()))
+    kind = _kinds.get(signature_of(begin), lambda: _Kind(eqx.filter_eval_shape(begin, points[0])))
     searches = _Searches(begin, points, max_steps, machine, reporter)
     stored = keeper.restore()
     if stored is not None:
-        first = jax.tree.unflatten(jax.tree.structure(kind.shape), stored)
+        first = jax.tree.unflatten(kind.structure, stored)
     elif len(points) == 1:
         first = kind.at(points)
     else:

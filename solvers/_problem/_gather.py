@@ -55,7 +55,7 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
     _check_labels(layout)
     declared = {p.name: p for p in parameters}
     for entry, allowed in zip(layout.free, beginning.allowed, strict=True):
-        if is_concrete((entry, allowed)):
+        if is_concrete((entry.start, allowed)):
             _check_start(declared[entry.name], entry, np.asarray(allowed))
     return layout, beginning
 
@@ -110,7 +110,7 @@ def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) 
         upper=upper,
         start=start,
     )
-    if p.tied is None and is_concrete(entry):
+    if p.tied is None and is_concrete((entry.scale, entry.lower, entry.upper, entry.start)):
         _check_bounds(p, entry)
     return entry
 

@@ -9,6 +9,8 @@ from kinax.physics import Phase, Robertson
 from kinax.solvers import auto, consistent_start, integrate, MassTerm, Radau, ResidualTerm, RESULTS, stiff
 from tests.problems import ALGEBRAIC
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 
 def as_residual(mass, field):
     times = (lambda v: mass * v) if mass.ndim == 1 else (lambda v: mass @ v)

@@ -7,6 +7,8 @@ import pytest
 from kinax.solvers import Banded, banded, Dense, integrate, MassTerm, Radau, ResidualTerm
 from tests.reaction_diffusion import brusselator, start
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 DIFFUSION = jnp.asarray(0.02)
 
 

@@ -8,6 +8,8 @@ import optimistix as optx
 import pytest
 from kinax.solvers import Forward, integrate
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 TS = jnp.array([0.0, 0.5, 2.0])
 DECAY = -TS * jnp.exp(-0.7 * TS)  # derivative of exp(-rate t) at 0.7
 

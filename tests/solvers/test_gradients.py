@@ -20,6 +20,8 @@ from kinax.solvers import (
 )
 from tests.helpers import all_systems, astype
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 QUICK = {"lotka_volterra"}
 slow_unless_quick = [
     pytest.param(case, id=case.name, marks=() if case.name in QUICK else pytest.mark.slow) for case in all_systems

@@ -19,6 +19,8 @@ from tests.constrained import (
     SQUEEZER_START,
 )
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 
 @pytest.mark.parametrize(
     "solver", [diffrax.Dopri8(), pytest.param(Radau(3), marks=pytest.mark.slow)], ids=["Dopri8", "Radau"]

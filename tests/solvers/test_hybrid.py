@@ -24,6 +24,8 @@ from kinax.solvers import (
     Stop,
 )
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 EXACT: dict[str, Any] = dict(rtol=1e-13, atol=1e-13, solver=diffrax.Dopri8())
 TINY: dict[str, Any] = dict(rtol=1e-10, atol=1e-10)
 

@@ -22,6 +22,8 @@ from kinax.solvers import (
     UnitQuaternion,
 )
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 INERTIA = np.array([1.0, 1.7, 2.6])
 EVERY = (SO3(), UnitQuaternion(), SE3(), Euclidean())
 

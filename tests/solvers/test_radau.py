@@ -8,6 +8,8 @@ import pytest
 from kinax.solvers import FixedStep, integrate, MassTerm, Radau, RESULTS, stiff, TimeState
 from tests.problems import MORE, Problem, PROBLEMS, scaled_error
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 # The orbit magnifies errors 10^5 times. Robertson's slow mode is a difference of fast terms, which compiled code does
 # not round alike for the species that exchange. The ring modulator's reference is known to 3e-10 only.
 LARGER = {

@@ -10,6 +10,8 @@ import pytest
 from kinax.solvers import auto, integrate, nonstiff, Radau, stiff, Switching
 from tests.problems import MORE, PROBLEMS, scaled_error
 
+pytestmark = pytest.mark.usefixtures("backward_sweep")
+
 
 @pytest.mark.parametrize(
     "name", ["VDPOL", *(pytest.param(n, marks=pytest.mark.slow) for n in ("ROBER", "OREGO", "HIRES"))]

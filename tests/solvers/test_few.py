@@ -1,0 +1,115 @@
+"""Gradients of solves by few numbers, which are computed in forward mode; and the loop of a solve."""
+
+import diffrax
+import equinox.internal as eqxi
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from kinax.solvers import Checkpointed, Crossing, hybrid, integrate, stiff
+from kinax.solvers._diffeqsolve import floats_before, RecursiveCheckpointAdjoint
+
+TS = jnp.linspace(0.0, 2.0, 5)
+
+
+def rotated(t, y, args):
+    """A rotation that decays; some of the numbers are integers, and one is of the other precision."""
+    rate, turn, order = args
+    return -rate * y + turn.astype(y.dtype) * order.astype(y.dtype) * jnp.stack([y[1], -y[0]])
+
+
+def end(rate, turn, y0, adjoint=None, solver=None):
+    args = rate, turn, jnp.asarray(2)
+    return integrate(rotated, y0, TS, args=args, rtol=1e-9, atol=1e-9, adjoint=adjoint, solver=solver).ys[-1]
+
+
+POINT = jnp.asarray(0.3), jnp.asarray(0.7, jnp.float32), jnp.array([1.0, 0.5])
+
+
+@pytest.mark.parametrize("solver", [None, pytest.param(stiff(), marks=pytest.mark.slow)], ids=["nonstiff", "stiff"])
+def test_they_are_those_of_a_sweep_backward(solver):
+    def of(adjoint):
+        total = lambda rate, turn, y0: end(rate, turn, y0, adjoint, solver) @ jnp.array([1.0, 2.0])
+        gradient = jax.grad(total, argnums=(0, 1, 2))
+        batched = jax.vmap(gradient, in_axes=(0, None, 0))
+        rates, starts = jnp.array([0.3, 0.6]), jnp.array([[1.0, 0.5], [3.0, 1.5]])
+        return jax.jit(lambda: (gradient(*POINT), batched(rates, POINT[1], starts)))()
+
+    found, expected = of(None), of(diffrax.RecursiveCheckpointAdjoint())
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-6 if one.dtype == jnp.float32 else 1e-9)
+
+
+def test_only_few_numbers_and_no_given_checkpoints(monkeypatch):
+    def refuse(self, **given):
+        raise NotImplementedError("swept backward")
+
+    def gradient(n, size, adjoint=None):
+        field = lambda t, y, k: -jnp.sum(k) * y
+        total = lambda k: integrate(field, jnp.ones(size), TS, args=k, adjoint=adjoint).ys[-1].sum()
+        return jax.eval_shape(jax.grad(total), jnp.ones(n)).shape
+
+    monkeypatch.setattr(RecursiveCheckpointAdjoint, "loop", refuse)
+    assert gradient(8, 2) == (8,) and gradient(4, 1000) == (4,)
+    for given in ((9, 2), (5, 1000), (2, 2, Checkpointed(10))):
+        with pytest.raises(NotImplementedError, match="swept backward"):
+            gradient(*given)
+
+
+def test_through_events():
+    bounce = Crossing(lambda t, y, g: y[0], reset=lambda t, y, g: jnp.stack([y[0], -0.5 * y[1]]), direction=False)
+
+    def last(gravity):
+        fall = lambda t, y, g: jnp.stack([y[1], -g])
+        run = hybrid(fall, jnp.array([1.0, 0.0]), [0.0, 0.8], transitions=bounce, args=gravity)
+        return run.state.y[0]
+
+    landing = lambda g: jnp.sqrt(2 / g)
+    exact = lambda g: 0.5 * g * landing(g) * (0.8 - landing(g)) - 0.5 * g * (0.8 - landing(g)) ** 2
+    found = jax.jit(jax.grad(last))(jnp.asarray(9.8))
+    np.testing.assert_allclose(found, jax.grad(exact)(9.8), rtol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_jump_over_floats_is_as_many_single_ones(dtype):
+    """diffrax goes back from the end by a hundred floats, one by one; kinax at once."""
+    tiny = np.finfo(dtype).tiny
+    near_zero = tiny + np.arange(0, 120, 7).astype(dtype) * np.spacing(tiny)
+    x = [
+        1.0,
+        2.0,
+        3.7,
+        -2.5,
+        1e-3,
+        -1e-3,
+        1e30,
+        -1e30,
+        0.0,
+        -0.0,
+        -tiny,
+        1.5 * tiny,
+        np.finfo(dtype).max,
+        np.inf,
+        np.nan,
+    ]
+    x = jnp.asarray(np.concatenate([np.array(x, dtype), near_zero]))
+
+    @jax.jit
+    def singly(x):
+        return jax.lax.fori_loop(0, 100, lambda _, x: eqxi.prevbefore(x), x)
+
+    np.testing.assert_array_equal(jax.jit(lambda x: floats_before(x, 100))(x), singly(x))
+    assert jax.jvp(lambda x: floats_before(x, 100), (x[0],), (x[2],))[1] == x[2]
+
+
+def test_a_solve_is_that_of_diffrax_to_the_bit():
+    term, controller = diffrax.ODETerm(lambda t, y, k: -k * y**2), diffrax.PIDController(rtol=1e-6, atol=1e-8)
+    bare = jax.jit(
+        lambda k: diffrax.diffeqsolve(
+            term, diffrax.Tsit5(), 0.0, 2.0, None, 1.0, k, saveat=diffrax.SaveAt(ts=TS), stepsize_controller=controller
+        )
+    )(jnp.asarray(0.7))
+    found = integrate(lambda t, y, k: -k * y**2, 1.0, TS, args=jnp.asarray(0.7))
+    np.testing.assert_array_equal(found.ys, bare.ys)
+    assert found.stats["num_steps"] == bare.stats["num_steps"]
