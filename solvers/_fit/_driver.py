@@ -9,31 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._checkpoint import in_segments, Keeper, Pace
-from .._quick import quickly
+from .._quick import quick_options
 from .._remembered import Remembered
 from .._search import AbstractMethod, AbstractObjective, advance, SearchState
 from .._signature import signature_of
 from .._types import AnyArray
 from ._machine import Machine, raising
 from ._progress import Reporter
-
-
-class _Kind:
-    """What searches of one kind have in common: the shapes of a state, and how long their steps take."""
-
-    def __init__(self, shape: SearchState):
-        self._shapes, self.structure = jax.tree.flatten(shape)
-        self._z: int = jax.tree.unflatten(self.structure, range(len(self._shapes))).standing.z
-        self.pace = Pace()
-
-    def at(self, points: Float[np.ndarray, "n p"]) -> SearchState:
-        """The states of searches that have not begun."""
-        leaves = [np.zeros((len(points), *x.shape), x.dtype) for x in self._shapes]
-        leaves[self._z] = points
-        return jax.tree.unflatten(self.structure, leaves)
-
-
-_kinds: Remembered[Any, _Kind] = Remembered(64)  # to find the shapes takes longer than a small search
 
 
 class _Begin(eqx.Module):
@@ -58,16 +40,37 @@ class _Advance(eqx.Module):
         return advance(self.method, self.objective, state, self.num_steps, self.max_steps)
 
 
-class _Go(eqx.Module):
-    """A search alone: both, in one program."""
+def _go(begin: _Begin, state: SearchState, num_steps: Int[Array, ""], max_steps: Int[Array, ""]) -> SearchState:
+    """Begin, unless that is done, and take some steps, in one program."""
+    standing = state.standing
+    begun = jax.lax.cond(standing.num_evaluations > 0, lambda: state, lambda: begin(standing.z))
+    return advance(begin.method, begin.objective, begun, num_steps, max_steps)
 
-    begin: _Begin
-    advance: _Advance
 
-    def __call__(self, state: SearchState) -> SearchState:
-        standing = state.standing
-        begun = jax.lax.cond(standing.num_evaluations > 0, lambda: state, lambda: self.begin(standing.z))
-        return self.advance(begun)
+class _Kind:
+    """What searches of one kind have in common: the shapes of a state, the program, and how long its steps take."""
+
+    def __init__(self, begin: "_Begin", z: Float[np.ndarray, " p"]):
+        self._shapes, self.structure = jax.tree.flatten(eqx.filter_eval_shape(begin, z))
+        self._z: int = jax.tree.unflatten(self.structure, range(len(self._shapes))).standing.z
+        static = eqx.filter(begin, eqx.is_array, inverse=True)
+        go = lambda numbers, state, counts: _go(eqx.combine(numbers, static), state, *counts)
+        self._program = jax.jit(go, compiler_options=quick_options({jax.default_backend()}) or None)
+        self.pace = Pace()
+
+    def at(self, points: Float[np.ndarray, "n p"]) -> SearchState:
+        """The states of searches that have not begun."""
+        leaves = [np.zeros((len(points), *x.shape), x.dtype) for x in self._shapes]
+        leaves[self._z] = points
+        return jax.tree.unflatten(self.structure, leaves)
+
+    def go(self, begin: "_Begin", state: SearchState, num_steps: int, max_steps: int) -> SearchState:
+        """A search alone, some steps further."""
+        counts = np.asarray(num_steps, np.int32), np.asarray(max_steps, np.int32)
+        return raising(self._program, eqx.filter(begin, eqx.is_array), state, counts)
+
+
+_kinds: Remembered[Any, _Kind] = Remembered(64)  # to find the shapes takes longer than a small search
 
 
 def search_all(
@@ -81,8 +84,8 @@ def search_all(
 ) -> SearchState:
     """The last states of the searches from all points, stacked, on the host."""
     begin = _Begin(objective, method)
-    kind = _kinds.get(signature_of(begin), lambda: _Kind(eqx.filter_eval_shape(begin, points[0])))
-    searches = _Searches(begin, points, max_steps, machine, reporter)
+    kind = _kinds.get(signature_of(begin), lambda: _Kind(begin, points[0]))
+    searches = _Searches(kind, begin, points, max_steps, machine, reporter)
     stored = keeper.restore()
     if stored is not None:
         first = jax.tree.unflatten(kind.structure, stored)
@@ -98,6 +101,7 @@ def search_all(
 class _Searches:
     """The searches of one fit. Their states are stacked, those that have begun, in the order of the points."""
 
+    kind: _Kind
     begin: _Begin
     points: Float[np.ndarray, "n p"]
     max_steps: int
@@ -127,22 +131,18 @@ class _Searches:
         return self.machine.run(self.begin, self.points[some], _place)
 
     def _advanced(self, states: SearchState, some: np.ndarray, num_steps: int) -> tuple[SearchState, int]:
-        counts = np.asarray(num_steps, np.int32), np.asarray(self.max_steps, np.int32)
-        step = _Advance(self.begin.objective, self.begin.method, *counts)
         if len(self.points) == 1:  # needs no workers
-            moved = raising(_call, _Go(self.begin, step), jax.tree.map(lambda x: x[0, ...], states))
+            alone = jax.tree.map(lambda x: x[0, ...], states)
+            moved = self.kind.go(self.begin, alone, num_steps, self.max_steps)
             moved = jax.tree.map(lambda x: np.asarray(x)[None], moved)
             return moved, int(moved.standing.num_steps[0] - states.standing.num_steps[0])
+        counts = np.asarray(num_steps, np.int32), np.asarray(self.max_steps, np.int32)
+        step = _Advance(self.begin.objective, self.begin.method, *counts)
         moved = self.machine.run(step, jax.tree.map(lambda x: x[some], states), _place)
         return jax.tree.map(lambda all, new: _replaced(all, some, new), states, moved), some.size * num_steps
 
     def _left(self, states: SearchState) -> np.ndarray:
         return np.flatnonzero(~states.standing.done & (states.standing.num_steps < self.max_steps))
-
-
-@quickly
-def _call(search: _Go, state: SearchState) -> SearchState:
-    return search(state)
 
 
 def _place(states: SearchState) -> np.ndarray:

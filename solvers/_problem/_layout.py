@@ -1,6 +1,6 @@
 """The parameters of a problem as one flat vector of coordinates, and back."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -42,22 +42,29 @@ class Entry(eqx.Module):
         """How many numbers it stands for."""
         return int(np.prod(self.start.shape))
 
-    def coordinate(self, value: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
-        """The coordinate of a value; infinite for a bound that the transform excludes."""
-        z = self.transform.coordinate(value)
-        return z / namespace_of(z).broadcast_to(self.scale, z.shape)
-
     def value(self, z: Float[Array, " size"]) -> Float[Array, "copies ..."]:
         """The values at coordinates."""
         return self.transform.value(z.reshape(self.start.shape) * jnp.broadcast_to(self.scale, self.start.shape))
 
-    def bound(self, value: Float[AnyArray, "..."], none: float) -> Float[AnyArray, " size"]:
-        """The coordinates of a bound, flat; `none` where the transform itself excludes what lies beyond."""
-        xp = namespace_of(value)
-        value = xp.broadcast_to(value, self.start.shape)
-        reachable = self.transform.allows(value)
-        z = self.coordinate(xp.where(reachable, value, self.start))  # log(0) would make derivatives NaN
-        return xp.ravel(xp.where(reachable, z, none))
+    def coordinate(self, value: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+        """The coordinates of values; infinite for a bound that the transform excludes."""
+        z = self.transform.coordinate(value)
+        return z / namespace_of(z).broadcast_to(self.scale, z.shape)
+
+    def ends(self) -> tuple[Float[AnyArray, "3 ..."], Bool[AnyArray, "copies ..."]]:
+        """The coordinates of the start and of both bounds, and whether the transform allows the start.
+
+        A bound that it excludes, and so what lies beyond, is infinitely far.
+        """
+        xp = namespace_of(self.start, self.lower, self.upper)
+        shape = self.start.shape
+        value = xp.stack([self.start, xp.broadcast_to(self.lower, shape), xp.broadcast_to(self.upper, shape)])
+        allowed = self.transform.allows(value)
+        # log(0) would make derivatives NaN
+        z = self.coordinate(xp.where(allowed, value, xp.broadcast_to(self.start, value.shape)))
+        lowest, highest = xp.full(shape, -np.inf, z.dtype), xp.full(shape, np.inf, z.dtype)
+        found = xp.stack([z[0], xp.where(allowed[1], z[1], lowest), xp.where(allowed[2], z[2], highest)])
+        return found, allowed[0]
 
     def labels(self) -> Iterator[str]:
         """The names of its numbers, in the order of the flat vector."""
@@ -184,34 +191,27 @@ class Beginning(NamedTuple):
     z: Float[Array, " p"]
     lower: Float[Array, " p"]
     upper: Float[Array, " p"]
-    allowed: tuple[Bool[Array, "copies ..."], ...]
+    allowed: tuple[Bool[AnyArray, "copies ..."], ...]
 
 
 def begin(free: tuple[Entry, ...]) -> Beginning:
     """On the host, unless numbers are traced."""
     if is_concrete(free) and is_concrete(jax.device_put(0.0)):
         with np.errstate(all="ignore"):
-            return jax.device_put(jax.tree.map(np.asarray, _begin(jax.tree.map(np.asarray, free))))
-    return _begin(free)
+            places, allowed = _begin(jax.tree.map(np.asarray, free))
+        places = jax.device_put(places)
+    else:
+        places, allowed = _begin(free)
+    z, lower, upper = places
+    return Beginning(z, lower, upper, allowed)
 
 
-def _begin(free: tuple[Entry, ...]) -> Beginning:
-    pieces = [
-        (
-            entry.coordinate(entry.start),
-            entry.bound(entry.lower, -np.inf),
-            entry.bound(entry.upper, np.inf),
-            entry.transform.allows(entry.start),
-        )
-        for entry in free
-    ]
-    z, lower, upper, allowed = zip(*pieces, strict=True)
-    return Beginning(_joined(z), _joined(lower), _joined(upper), allowed)
-
-
-def _joined(pieces: Sequence[Float[AnyArray, "..."]]) -> Any:  # as the pieces, of NumPy or JAX
-    xp = np if all(isinstance(x, np.ndarray) for x in pieces) else jnp
-    return xp.concatenate([xp.ravel(piece) for piece in pieces])
+def _begin(free: tuple[Entry, ...]) -> tuple[tuple[Any, Any, Any], tuple[Any, ...]]:
+    """Start and bounds, each flat, and what is allowed; arrays as those of the entries, of NumPy or JAX."""
+    each, allowed = zip(*(entry.ends() for entry in free), strict=True)
+    xp = namespace_of(*each)
+    flat = lambda k: xp.concatenate([xp.ravel(z[k]) for z in each])
+    return (flat(0), flat(1), flat(2)), allowed
 
 
 class View(NamedTuple):
