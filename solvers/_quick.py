@@ -6,20 +6,19 @@ from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
-import numpy as np
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 # XLA's older CPU emitters compile in two thirds of the time, and make kernels for small arrays that are no slower.
-# JAX versions that have only the newer ones, which were made quicker there, refuse the option.
-OLD_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
+# Later versions have only the newer ones, which were made quicker there, and refuse the option.
+OLD_EMITTERS: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}
 
 
 def quickly(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """`eqx.filter_jit(function)`, compiled with `quick_options`; not for use within another program."""
     programs = {
-        True: eqx.filter_jit(function, compiler_options=OLD_EMITTERS),  # pyright: ignore[reportCallIssue]
+        True: eqx.filter_jit(function, compiler_options=OLD_EMITTERS or None),  # pyright: ignore[reportCallIssue]
         False: eqx.filter_jit(function),
     }
 
@@ -32,15 +31,4 @@ def quickly(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 
 def quick_options(platforms: Set[str]) -> dict[str, Any]:
     """What `compiler_options` may be for such programs there; empty for accelerators, or if the compiler knows none."""
-    return OLD_EMITTERS if platforms == {"cpu"} and _is_known() else {}
-
-
-@functools.cache
-def _is_known() -> bool:
-    try:
-        jax.jit(lambda: np.float32(0), compiler_options=OLD_EMITTERS).lower().compile()
-    except Exception as error:
-        if "compile option" not in str(error):
-            raise
-        return False
-    return True
+    return OLD_EMITTERS if platforms == {"cpu"} else {}

@@ -11,7 +11,8 @@ import optimistix as optx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._checkpoint import as_checkpoint, Keeper
-from .._problem import AbstractLoss, digest, fingerprint, Parameter, Problem
+from .._digest import digest
+from .._problem import AbstractLoss, fingerprint, Parameter, Problem
 from .._quick import quickly
 from .._results import RESULTS
 from .._search import AbstractMethod, LevenbergMarquardt, Linearization, SearchState

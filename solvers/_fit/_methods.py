@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import optimistix as optx
 
-from .._problem import digest, formula_digest, Problem, Squares
+from .._digest import digest, formula_digest
+from .._problem import Problem, Squares
 from .._search import (
     AbstractMethod,
     LevenbergMarquardt,

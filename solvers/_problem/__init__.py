@@ -1,5 +1,5 @@
 from ._experiments import Experiments as Experiments, stacked as stacked
-from ._fingerprint import digest as digest, fingerprint as fingerprint, formula_digest as formula_digest
+from ._fingerprint import fingerprint as fingerprint
 from ._layout import view as view
 from ._loss import (
     AbstractLoss as AbstractLoss,
