@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ._collector import seldom_collecting
 from ._diffeqsolve import DirectAdjoint, ForwardMode, RecursiveCheckpointAdjoint
 from ._linear_call import with_transpose
 from ._loop import Recording, scan_in_chunks
@@ -192,6 +193,7 @@ def _solve_jvp(primals, tangents):
 
         return jax.jvp(forward, (moving,), (tangent,), has_aux=True)
 
+    @seldom_collecting()
     def pull_back(residuals, cotangent):
         moving, still = residuals
         if _are_few(moving, still, few):

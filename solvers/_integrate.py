@@ -14,8 +14,10 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from ._adjoint import AbstractAdjoint, solve_with
 from ._checkpoint import as_checkpoint, Checkpoint
 from ._codes import promoted
+from ._collector import seldom_collecting
 from ._diagnosis import culprit
 from ._diffeqsolve import diffeqsolve
+from ._host import as_array
 from ._judge import verdict_on
 from ._presets import nonstiff
 from ._results import RESULTS
@@ -28,6 +30,7 @@ from ._tree import all_finite, is_concrete, is_float, refuse_nonfinite, refuse_o
 from ._types import inexact_asarray, RealScalarLike, Scalar, strong
 
 
+@seldom_collecting()
 def integrate(
     vector_field: Callable[..., PyTree] | PyTree[diffrax.AbstractTerm],
     y0: PyTree,
@@ -76,7 +79,7 @@ def integrate(
     Raises ValueError for input that cannot be right, RuntimeError if the solve fails and `throw`.
     """
     y0, times, t0, dt0 = _checked(y0, ts, t0, dt0, (rtol, atol))
-    tolerances = jnp.asarray(rtol, times.dtype), jnp.asarray(atol, times.dtype)
+    tolerances = as_array(rtol, times.dtype), as_array(atol, times.dtype)
     machinery = _Machinery(
         solver, stepsize_controller, tolerances, adjoint, events, saveat, max_steps, progress_meter, callback
     )

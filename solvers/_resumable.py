@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ._checkpoint import Checkpoint, in_segments, Keeper, Pace
-from ._codes import as_result, code_of
+from ._codes import as_result, code_of, promoted
 from ._digest import digest, formula_digest
 from ._judge import Verdict
 from ._results import RESULTS
@@ -142,7 +142,7 @@ def _step(plan: Plan, walk: _Walk) -> _Walk:
     )
     kept = lambda new, old: jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
     steps = walk.steps + 1
-    codes = jnp.where(keep, code_of(RESULTS.promote(result)), 0), code_of(RESULTS.promote(verdict))
+    codes = jnp.where(keep, code_of(promoted(result)), 0), code_of(promoted(verdict))
     stalled = jnp.isinf(t)  # the guard's way to say so
     code = jnp.where(codes[0] != 0, codes[0], codes[1])
     code = jnp.where(stalled, code_of(RESULTS.stalled), code)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
+from ._collector import seldom_collecting
 from ._loop import Recording
 from ._progress import ticker
 from ._results import RESULTS
@@ -25,6 +26,7 @@ _SEGMENTS, _SEGMENT = 16, 1000  # at most so many, of at least so many steps
 _TICKS = 50  # per run: a host callback costs tens of microseconds
 
 
+@seldom_collecting()
 def rollout(
     simulator: Callable[[State], State],
     state: State,

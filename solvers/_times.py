@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from ._host import as_array
 from ._tree import is_concrete
 from ._types import RealScalarLike, Scalar
 
@@ -30,7 +31,7 @@ def as_times(ts: Any, dtype: Any) -> Array:
     """The times as an array of the state's precision; a list may hold tracers."""
     if isinstance(ts, list | tuple) and any(isinstance(t, Array) for t in ts):
         return jnp.stack([jnp.asarray(t, dtype) for t in ts])
-    return jnp.asarray(ts if isinstance(ts, Array) else np.asarray(ts), dtype)
+    return as_array(ts, dtype)
 
 
 def check_times(ts: Array, t0: RealScalarLike | None) -> None:

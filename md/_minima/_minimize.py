@@ -9,6 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import compiled, Implicit, RESULTS
+from ...solvers._collector import seldom_collecting
 from ...solvers._host import as_array
 from ...solvers._tree import nan_where
 from .._dynamics import AbstractShape
@@ -36,6 +37,7 @@ class Minimum(eqx.Module):
     neighbors: AbstractNeighbors
 
 
+@seldom_collecting()
 def minimize(
     potential: AbstractPotential,
     system: System,

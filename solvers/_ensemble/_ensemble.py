@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 from tqdm.auto import tqdm
 
+from .._collector import seldom_collecting
 from ._cost import features, given_cost, Pilot, predict, sample, steps_leaves, steps_of
 from ._family import Family, family_of, parameters_of
 from ._members import as_members, Members, refuse_tracers
@@ -26,6 +27,7 @@ from ._workers import Arrived, evaluate, Evaluated, in_executor, in_threads, slo
 _PILOT_FROM = 256  # members; fewer do not repay a pilot
 
 
+@seldom_collecting()
 def ensemble(
     fn: Callable[..., Any],
     inputs: PyTree,

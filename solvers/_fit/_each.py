@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
 from .._codes import message_of
+from .._collector import seldom_collecting
 from .._digest import digest
 from .._problem import AbstractLoss, fingerprint, Parameter, Problem
 from .._table import html_table, text_table
@@ -98,6 +99,7 @@ class Fits(eqx.Module):
 _LEFT = ("data set", "ended")
 
 
+@seldom_collecting()
 def fit_each(
     model: Any,
     residuals: Callable[[Any, Any], PyTree],

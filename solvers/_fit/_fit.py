@@ -11,6 +11,7 @@ import optimistix as optx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._checkpoint import as_checkpoint, Keeper
+from .._collector import seldom_collecting
 from .._digest import digest
 from .._problem import AbstractLoss, fingerprint, Parameter, Problem
 from .._quick import quickly
@@ -30,6 +31,7 @@ from ._starts import AbstractStarts, as_starts
 Method = AbstractMethod | optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser | optax.GradientTransformation
 
 
+@seldom_collecting()
 def fit(
     model: Any,
     residuals: Callable[[Any, Any], PyTree] | None = None,

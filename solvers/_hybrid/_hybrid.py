@@ -14,7 +14,9 @@ from jaxtyping import Array, ArrayLike, PyTree
 
 from .._adjoint import AbstractAdjoint, solve_with
 from .._codes import as_result, code_of
+from .._collector import seldom_collecting
 from .._diagnosis import culprit
+from .._host import as_array
 from .._presets import nonstiff
 from .._results import RESULTS
 from .._solution import finish, Solution, TimeState
@@ -28,6 +30,7 @@ from ._transitions import AbstractGuarded, AbstractScheduled, AbstractTransition
 from ._watch import with_scan, with_tolerances
 
 
+@seldom_collecting()
 def hybrid(
     vector_field: Callable[..., PyTree],
     y0: PyTree,
@@ -84,7 +87,7 @@ def hybrid(
     dtype = _time_dtype(y0)
     times = as_times(ts, dtype)
     t0, dt0 = (None if time is None else jnp.asarray(time, dtype) for time in (t0, dt0))
-    tolerances = jnp.asarray(rtol, dtype), jnp.asarray(atol, dtype)
+    tolerances = as_array(rtol, dtype), as_array(atol, dtype)
     method = _Method(solver, stepsize_controller, tolerances, adjoint, max_events, max_steps)
     _check(y0, times, t0, transitions, method)
     return finish(_solve(_Given(vector_field, y0, times, t0, dt0, args, transitions, method)), throw)
@@ -276,16 +279,16 @@ def _check(y0: PyTree, times: Array, t0: Any, transitions: tuple[Any, ...], meth
     refuse_nonfinite(y0, "y0")
     check_times(times, t0)
     for transition in transitions:
-        _check_transition(transition, times[0] if t0 is None else t0)
+        _check_transition(transition, times, t0)
     for name, number in (("max_events", method.max_events), ("max_steps", method.max_steps)):
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} must be a positive integer, not {number!r}.")
     rtol, atol = method.tolerances
-    if is_concrete((rtol, atol)) and not (rtol > 0 and atol >= 0):
+    if is_concrete((rtol, atol)) and not (np.asarray(rtol) > 0 and np.asarray(atol) >= 0):
         raise ValueError(f"Tolerances must be positive, not rtol = {rtol}, atol = {atol}.")
 
 
-def _check_transition(transition: Any, t0: Any) -> None:
+def _check_transition(transition: Any, ts: Array, t0: Any) -> None:
     if not isinstance(transition, AbstractGuarded | AbstractScheduled):
         raise ValueError(f"A transition is a Crossing, a Stop, a Schedule or Doses, not {transition!r}.")
     if isinstance(transition, AbstractGuarded):
@@ -293,12 +296,12 @@ def _check_transition(transition: Any, t0: Any) -> None:
     times, name = transition.times, type(transition).__name__
     if jnp.ndim(times) != 1:
         raise ValueError(f"The times of {name} must be a 1-D array, not of shape {jnp.shape(times)}.")
-    if not is_concrete((times, t0)):
+    if not is_concrete((times, ts, t0)):
         return
-    times = np.asarray(times)
+    times, t0 = np.asarray(times), np.asarray(ts)[0] if t0 is None else np.asarray(t0)
     if (np.diff(times) < 0).any() or (np.isnan(times[:-1]) & ~np.isnan(times[1:])).any():
         raise ValueError(f"The times of {name} must not decrease; NaN belongs at the end.")
-    if (times < np.asarray(t0)).any():
+    if (times < t0).any():
         raise ValueError(
             f"The times of {name} begin with {times[0]}, before the start {t0}: that one would never happen. "
             "Start earlier, or leave it out."

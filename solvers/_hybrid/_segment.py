@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from .._codes import code_of
+from .._codes import code_of, promoted
 from .._diffeqsolve import diffeqsolve
 from .._results import RESULTS
 from .._tree import all_finite, difference
@@ -180,8 +180,8 @@ def _solve(machinery: Machinery, flow: Flow, now: Standing, live: Array) -> tupl
     )
     stalled_at: Any = inner.controller_state[1] if machinery.stallable else infinite  # pyright: ignore
     stalled = stalled_at < machinery.end
-    inner_code = code_of(RESULTS.promote(inner.result))
-    failed = (inner_code != 0) & (inner_code != code_of(RESULTS.promote(ENDED))) | stalled
+    inner_code = code_of(promoted(inner.result))
+    failed = (inner_code != 0) & (inner_code != code_of(promoted(ENDED))) | stalled
     failure = jnp.where(stalled, code_of(RESULTS.stalled), jnp.where(failed, inner_code, 0))
     by_guard = live & ~failed & moved & jnp.any(seen.crossed)
     by_jump = live & ~failed & due.jump

@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from .._collector import seldom_collecting
 from .._ensemble import ensemble
 from .._fit import prior_draws
 from .._problem import Observed, Problem
@@ -95,6 +96,7 @@ class Calibration(eqx.Module):
 _HEAD = ("parameter", "p histogram", "p mean", "p spread", "remark")
 
 
+@seldom_collecting()
 def calibrate(
     problem: Problem,
     *,

@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 from jaxtyping import Array, Float
 
+from .._collector import seldom_collecting
 from .._fit import FitResult
 from .._fit._machine import Machine
 from .._problem import Problem
@@ -21,6 +22,7 @@ from ._walk import AT_BOUND, FAILED, FLAT, Lane, OUT_OF_POINTS, Walker
 _CAPACITY = 6  # points of a walk for each one that is planned
 
 
+@seldom_collecting()
 def profile(
     result: FitResult,
     *,

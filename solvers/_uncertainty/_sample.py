@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tqdm.auto import tqdm
 
 from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
+from .._collector import seldom_collecting
 from .._digest import digest
 from .._fit import FitResult
 from .._fit._machine import Machine
@@ -21,6 +22,7 @@ from ._density import Density, density_of, Gaussian, gaussian_near
 from ._posterior import Posterior, posterior_of
 
 
+@seldom_collecting()
 def sample(
     result: FitResult,
     *,
