@@ -1,9 +1,11 @@
 """`fit`: the parameters of any model that explain the data best."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -14,7 +16,6 @@ from .._checkpoint import as_checkpoint, Keeper
 from .._collector import seldom_collecting
 from .._digest import digest
 from .._problem import AbstractLoss, fingerprint, Parameter, Problem
-from .._quick import quickly
 from .._results import RESULTS
 from .._search import AbstractMethod, LevenbergMarquardt, Linearization, SearchState
 from .._tree import is_concrete, is_float
@@ -127,7 +128,7 @@ class Plan:
 
 def plan_for(problem: Problem, method: Any, starts: Any, key: PRNGKeyArray | None, max_steps: int) -> Plan:
     """The plan of a fit, from what `fit` is given; raises for what does not go together."""
-    key = _default_key() if key is None else key
+    key = _default_key(jax.config.values["jax_default_prng_impl"]) if key is None else key
     return Plan(problem, as_method(method, problem), as_starts(starts), key, max_steps)
 
 
@@ -156,11 +157,12 @@ def _given_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss:
     return Problem(model, residuals, data, parameters=parameters, loss=loss)
 
 
-def _default_key() -> PRNGKeyArray:
+@functools.cache
+def _default_key(impl: str) -> PRNGKeyArray:
     """`jax.random.key(0)`; that of the usual generator is known without a program."""
-    if jax.config.values["jax_default_prng_impl"] != "threefry2x32":
-        return jax.random.key(0)
-    return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl="threefry2x32")
+    if impl != "threefry2x32":
+        return jax.random.key(0, impl=impl)
+    return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl=impl)
 
 
 def _key_text(key: PRNGKeyArray) -> str:
@@ -219,7 +221,7 @@ def result_of(problem: Problem, table: StartTable, recipe: dict[str, str], look:
     )
 
 
-@quickly
+@eqx.filter_jit
 def _look(problem: Problem, z: Float[Array, " p"]) -> Look:
     evaluation, linearization = problem.examine_optimum(z)
     return Look(evaluation.cost, linearization)

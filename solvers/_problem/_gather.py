@@ -1,6 +1,5 @@
 """From declared parameters to a layout: find what each `where` picks, and refuse what cannot be right."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from .._compiled import compiled
 from .._distributions import AbstractDistribution
 from .._interned import interned
 from .._tree import is_concrete, is_float
-from ._layout import begin, Beginning, Entry, Layout
+from ._layout import begin, Beginning, Entry, labels_of, Layout
 from ._parameter import Parameter, Place, place_of
 from ._transform import Identity, Log
 
@@ -42,7 +41,6 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
     if not any(searched):
         raise ValueError("Every parameter is fixed or tied: nothing is left to search for.")
     beginning = begin(tuple(itertools.compress(entries, searched)))
-    entries = _on_device(entries)
     layout = Layout(
         model=model,
         free=tuple(itertools.compress(entries, searched)),
@@ -60,16 +58,9 @@ def gather(model: PyTree, parameters: Sequence[Parameter], experiments: tuple[st
     return layout, beginning
 
 
-def _on_device(entries: list[Entry]) -> list[Entry]:
-    """The same with arrays of JAX, moved all at once."""
-    numbers = jax.device_put([(e.scale, e.lower, e.upper, e.start) for e in entries])
-    names = "scale", "lower", "upper", "start"
-    return [dataclasses.replace(e, **dict(zip(names, x, strict=True))) for e, x in zip(entries, numbers, strict=True)]
-
-
 def _check_labels(layout: Layout) -> None:
-    labels = [label for entry in (*layout.free, *layout.fixed) for label in entry.labels()]
-    labels += [label for entry in layout.tied for label in entry.labels_in(layout.tied_in)]
+    labels = [label for entry in (*layout.free, *layout.fixed) for label in labels_of(entry, entry.experiments)]
+    labels += [label for entry in layout.tied for label in labels_of(entry, layout.tied_in)]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ValueError(
@@ -94,7 +85,8 @@ def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) 
             this = xp.arange(len(experiments)) == experiments.index(name)
             new = xp.broadcast_to(xp.asarray(given, float_), value.shape)
             start = xp.where(this.reshape(-1, *[1] * value.ndim), new, start)
-    lower, upper = _bounds(p, value)
+    scale = xp.broadcast_to(xp.asarray(p.scale, float_), value.shape)
+    scale, lower, upper, start = jax.device_put((scale, *_bounds(p, value), start))
     entry = Entry(
         name=p.name,
         unit=p.unit,
@@ -105,7 +97,7 @@ def _entry(p: Parameter, place: Place, leaf: Any, experiments: tuple[str, ...]) 
         tied=None if p.tied is None else interned(p.tied.value, ()),
         transform=p.transform,
         prior=p.prior,
-        scale=xp.broadcast_to(xp.asarray(p.scale, float_), value.shape),
+        scale=scale,
         lower=lower,
         upper=upper,
         start=start,

@@ -1,5 +1,6 @@
 """The parameters of a problem as one flat vector of coordinates, and back."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -32,10 +33,10 @@ class Entry(eqx.Module):
     tied: Callable[[Mapping[str, Array]], Any] | None = eqx.field(static=True)
     transform: AbstractTransform
     prior: AbstractDistribution | None
-    scale: Float[AnyArray, "..."]
-    lower: Float[AnyArray, "..."]
-    upper: Float[AnyArray, "..."]
-    start: Float[AnyArray, "copies ..."]
+    scale: Float[Array, "..."]
+    lower: Float[Array, "..."]
+    upper: Float[Array, "..."]
+    start: Float[Array, "copies ..."]
 
     @property
     def size(self) -> int:
@@ -66,16 +67,16 @@ class Entry(eqx.Module):
         found = xp.stack([z[0], xp.where(allowed[1], z[1], lowest), xp.where(allowed[2], z[2], highest)])
         return found, allowed[0]
 
-    def labels(self) -> Iterator[str]:
-        """The names of its numbers, in the order of the flat vector."""
-        return self.labels_in(self.experiments)
 
-    def labels_in(self, experiments: tuple[str, ...] | None) -> Iterator[str]:
-        """The same, had it a copy for each of these experiments."""
-        marks = [""] if experiments is None else [f"[{name}]" for name in experiments]
-        for mark in marks:
-            for index in np.ndindex(*self.shape):
-                yield self.name + mark + (str(list(index)) if index else "")
+def labels_of(entry: Entry, experiments: tuple[str, ...] | None) -> Iterator[str]:
+    """The names of a parameter's numbers, in the order of the flat vector, with a copy for each of these experiments.
+
+    A function: each method that is asked of a module costs as much as all of this.
+    """
+    marks = [""] if experiments is None else [f"[{name}]" for name in experiments]
+    for mark in marks:
+        for index in itertools.product(*map(range, entry.shape)):
+            yield entry.name + mark + (str(list(index)) if index else "")
 
 
 class Derived(NamedTuple):
@@ -98,7 +99,7 @@ class Layout(eqx.Module):
 
     def labels(self) -> tuple[tuple[str, str], ...]:
         """Name and unit of every coordinate."""
-        return tuple((name, entry.unit) for entry in self.free for name in entry.labels())
+        return tuple((name, entry.unit) for entry in self.free for name in labels_of(entry, entry.experiments))
 
     def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The values at coordinates, flat."""
@@ -110,8 +111,8 @@ class Layout(eqx.Module):
 
     def derived(self, z: Float[Array, " p"]) -> list[Derived]:
         """What is fixed, and then what is tied, with a row for each experiment where they differ."""
-        rows = [(label, entry.unit, False) for entry in self.fixed for label in entry.labels()]
-        rows += [(label, entry.unit, True) for entry in self.tied for label in entry.labels_in(self.tied_in)]
+        rows = [(label, entry.unit, False) for entry in self.fixed for label in labels_of(entry, entry.experiments)]
+        rows += [(label, entry.unit, True) for entry in self.tied for label in labels_of(entry, self.tied_in)]
         values = np.asarray(view(self, z).derived).tolist()
         return [Derived(label, unit, x, is_tied) for (label, unit, is_tied), x in zip(rows, values, strict=True)]
 
@@ -123,7 +124,7 @@ class Layout(eqx.Module):
 
     def of_experiment(self, values: dict[str, Array], k: Any) -> dict[str, Array]:
         """One copy of each free and fixed value: the one that belongs to experiment number `k`."""
-        values = {**values, **{entry.name: jnp.asarray(entry.start) for entry in self.fixed}}
+        values = {**values, **{entry.name: entry.start for entry in self.fixed}}
         own = {entry.name for entry in (*self.free, *self.fixed) if entry.experiments is not None}
         return {name: value[k] if name in own else value[0] for name, value in values.items()}
 

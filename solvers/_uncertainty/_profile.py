@@ -92,7 +92,7 @@ def _chosen(problem: Problem, names: Sequence[str] | None) -> list[int]:
         return list(range(len(labels)))
     if isinstance(names, str):
         raise ValueError(f"names must be a sequence of names: write [{names!r}].")
-    owners = [entry.name for entry in problem.layout.free for _ in entry.labels()]
+    owners = [entry.name for entry in problem.layout.free for _ in range(entry.size)]
     unknown = sorted(set(names) - set(labels) - set(owners))
     if unknown:
         raise ValueError(f"names holds {unknown}, but the parameters are {list(labels)}.")
