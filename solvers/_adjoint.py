@@ -226,11 +226,15 @@ def _contracted(push_forward: Callable[[PyTree], PyTree], like: PyTree, cotangen
     rows = [np.eye(ends[-1])[:, end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
     units = [jnp.asarray(x, leaf.dtype).reshape(-1, *leaf.shape) for x, leaf in zip(rows, leaves, strict=True)]
     with jax.numpy_dtype_promotion("standard"):
-        widest = jnp.result_type(*cotangents)
+        widest = jnp.finfo(jnp.result_type(*cotangents)).dtype
+
+    def product(ct, t):
+        # what nobody asks for may have an infinite derivative
+        return jnp.sum(jnp.where(ct == 0, 0, ct * t)).real.astype(widest)
 
     def entry(unit):
-        pairs = zip(cotangents, jax.tree.leaves(push_forward(structure.unflatten(unit))), strict=True)
-        return sum((jnp.vdot(ct, t).astype(widest) for ct, t in pairs), jnp.zeros((), widest))
+        pushed = jax.tree.leaves(push_forward(structure.unflatten(unit)))
+        return sum(map(product, cotangents, pushed), jnp.zeros((), widest))
 
     found = jnp.split(jax.vmap(entry)(units), ends[:-1])
     pairs = zip(found, leaves, strict=True)

@@ -81,7 +81,7 @@ def profile(
     walks = machine.run(walker, lanes, lambda walks: walks.offset[:, 0])
     profiles = _profiles(result, chosen, walks, level, threshold)
     if profiles.better is not None:
-        warnings.warn(profiles.remark(), stacklevel=2)
+        warnings.warn(profiles.remark(), stacklevel=3)  # beyond the decorator
     return profiles
 
 

@@ -41,6 +41,24 @@ def test_they_are_those_of_a_sweep_backward(solver):
         np.testing.assert_allclose(one, other, rtol=1e-6 if one.dtype == jnp.float32 else 1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:Complex dtype")
+def test_of_complex_states_and_beside_infinite_derivatives():
+    """Of a state that turns in the complex plane; and of one whose other component nobody asks for blows up."""
+
+    def phase(rate):
+        run = integrate(lambda t, y, k: 1j * k * y, jnp.asarray(1.0 + 0.5j), TS, args=rate, rtol=1e-9, atol=1e-9)
+        return (run.ys[-1] * (2.0 - 1.0j)).real
+
+    exact = lambda rate: ((1.0 + 0.5j) * jnp.exp(2j * rate) * (2.0 - 1.0j)).real
+    np.testing.assert_allclose(jax.grad(phase)(0.7), jax.grad(exact)(0.7), rtol=1e-6)
+
+    def first(rate):
+        saveat = diffrax.SaveAt(t1=True, fn=lambda t, y, k: (y, jnp.sqrt(y - y)))
+        return integrate(lambda t, y, k: -k * y, 1.0, [0.0, 2.0], args=rate, saveat=saveat).ys[0][-1]
+
+    np.testing.assert_allclose(jax.grad(first)(0.7), -2 * np.exp(-1.4), rtol=1e-4)
+
+
 def test_only_few_numbers_and_no_given_checkpoints(monkeypatch):
     def refuse(self, **given):
         raise NotImplementedError("swept backward")
