@@ -16,16 +16,18 @@ from jaxtyping import PyTree
 
 from ._collector import seldom_collecting
 from ._diffeqsolve import DirectAdjoint, ForwardMode, RecursiveCheckpointAdjoint
+from ._jaxpr import can_be_lowered
 from ._linear_call import with_transpose
 from ._loop import Recording, scan_in_chunks
 from ._results import RESULTS
 from ._tree import is_concrete
 from ._types import State
 
-# Numbers, by which forward mode gives the gradient of a small system sooner than reverse mode: it compiles in half the
-# time, and runs no slower for 2 to 30 components of the state. For 10 000 that holds for 2 numbers; by 8 it takes twice
-# as long.
-_FEW, _SMALL = 8, 300
+# Numbers, by which forward mode gives a gradient sooner than reverse mode: it compiles in half the time, and runs no
+# slower for 2 to 30 components of the state. For 10 000 that holds for 2 numbers; by 8 it takes twice as long.
+_FEW = 8
+_SMALL = 100  # components of a state, which for half as many numbers may be more
+_MANY = 100_000  # numbers in a solution: forward mode holds their derivatives by all numbers at once
 
 Run = Callable[[diffrax.AbstractAdjoint, Any], Any]  # a solve, as a function of the adjoint and of what it depends on
 
@@ -45,7 +47,7 @@ class AbstractAdjoint(eqx.Module):
 
     @abc.abstractmethod
     def solve(self, run: Run, given: PyTree) -> PyTree:
-        """`run(adjoint, given)`, a solve by diffrax that is given the diffrax adjoint to use; or a ValueError."""
+        """`run(adjoint, given)`, a solve from `given.y0` that is given the diffrax adjoint to use; or a ValueError."""
 
 
 class Unrolled(AbstractAdjoint):
@@ -72,8 +74,8 @@ class Checkpointed(AbstractAdjoint):
 
     In `integrate`, where $n$ is not known beforehand: the binomial scheme with $k$ states, by default as many as
     `max_steps` needs for $O(n \log n)$. Both modes, forward over forward too; a solve runs, and is differentiated in
-    forward mode, as with `Forward()`; so is a gradient by very few numbers if `checkpoints` is None: that costs less.
-    With effects in it (a progress meter, `jax.debug.print`): reverse mode only.
+    forward mode, as with `Forward()`. If `checkpoints` is None, so is a gradient by at most 8 numbers (4 if the state
+    has more than 100), which costs less. With effects in it (a progress meter, `jax.debug.print`): reverse mode only.
 
     Source: A. Griewank and A. Walther, ACM TOMS 26, 19 (2000), doi:10.1145/347837.347846.
     """
@@ -98,7 +100,7 @@ class Checkpointed(AbstractAdjoint):
 
     def solve(self, run, given):
         """With `diffrax.ForwardMode`; in reverse mode by more than a few numbers `RecursiveCheckpointAdjoint`."""
-        few = _FEW if self.checkpoints is None else 0
+        few = 0 if self.checkpoints is not None else _FEW if _size(given.y0) <= _SMALL else _FEW // 2
         return _in_both_modes(run, given, RecursiveCheckpointAdjoint(self.checkpoints), few)
 
 
@@ -163,6 +165,7 @@ def _in_both_modes(run: Run, given: PyTree, reverse_adjoint: diffrax.AbstractAdj
     if not is_concrete(forward.consts):  # some function closes over what may be differentiated
         reverse = eqx.filter_closure_convert(reverse, arrays)
     is_shape = lambda x: isinstance(x, jax.ShapeDtypeStruct)
+    few = few if _size(eqx.filter(forward.out_struct, is_shape)) <= _MANY else 0
     return eqx.combine(_solve(forward, reverse, few, arrays), eqx.filter(forward.out_struct, is_shape, inverse=True))
 
 
@@ -196,8 +199,16 @@ def _solve_jvp(primals, tangents):
     @seldom_collecting()
     def pull_back(residuals, cotangent):
         moving, still = residuals
-        if _are_few(moving, still, few):
-            return _contracted(lambda tangent: push_forward(moving, still, tangent)[1], moving, cotangent)
+        closed_over, swept, _, arrays = moving
+
+        def push(asked):
+            tangents = asked[0], jax.tree.map(jnp.zeros_like, swept), None, asked[1]
+            return push_forward(moving, still, tangents)[1]
+
+        asked = closed_over, arrays
+        if _are_few(asked, few) and can_be_lowered(jax.make_jaxpr(push)(asked)):
+            found = _contracted(push, asked, cotangent)
+            return found[0], jax.tree.map(jnp.zeros_like, swept), None, found[1]
 
         def reverse(moving):
             _, reverse, _, arrays = eqx.combine(moving, still, static)
@@ -211,11 +222,13 @@ def _solve_jvp(primals, tangents):
     return eqx.combine(value, others), tangent
 
 
-def _are_few(moving: PyTree, still: PyTree, few: int) -> bool:
-    """Whether these are at most so many real numbers; half as many if the solve depends on large arrays."""
-    size = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
-    limit = few if size((moving, still)) <= _SMALL else few // 2
-    return size(moving) <= limit and not any(jnp.iscomplexobj(x) for x in jax.tree.leaves(moving))
+def _size(tree: PyTree) -> int:
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(tree) if hasattr(x, "shape"))
+
+
+def _are_few(asked: PyTree, few: int) -> bool:
+    """Whether these are at most so many real numbers, and not none."""
+    return 0 < _size(asked) <= few and not any(jnp.iscomplexobj(x) for x in jax.tree.leaves(asked))
 
 
 def _contracted(push_forward: Callable[[PyTree], PyTree], like: PyTree, cotangent: PyTree) -> PyTree:
@@ -224,13 +237,13 @@ def _contracted(push_forward: Callable[[PyTree], PyTree], like: PyTree, cotangen
     cotangents = jax.tree.leaves(cotangent)
     ends = np.cumsum([leaf.size for leaf in leaves])
     rows = [np.eye(ends[-1])[:, end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
-    units = [jnp.asarray(x, leaf.dtype).reshape(-1, *leaf.shape) for x, leaf in zip(rows, leaves, strict=True)]
+    units = [jnp.asarray(x, leaf.dtype).reshape(len(x), *leaf.shape) for x, leaf in zip(rows, leaves, strict=True)]
     with jax.numpy_dtype_promotion("standard"):
         widest = jnp.finfo(jnp.result_type(*cotangents)).dtype
 
     def product(ct, t):
-        # what nobody asks for may have an infinite derivative
-        return jnp.sum(jnp.where(ct == 0, 0, ct * t)).real.astype(widest)
+        # what nobody asks for may have an infinite derivative; all else stays linear in the cotangent
+        return jnp.sum(ct * jnp.where((ct == 0) & ~jnp.isfinite(t), 0, t)).real.astype(widest)
 
     def entry(unit):
         pushed = jax.tree.leaves(push_forward(structure.unflatten(unit)))

@@ -3,6 +3,7 @@
 The functions are diffrax's own, with other modules behind their names. Numbers are the same to the bit.
 """
 
+import dis
 import functools as ft
 import inspect
 import types
@@ -39,7 +40,7 @@ class _Jumping(_Unchecked):
         self.times = times
         return (times,)
 
-    def prevbefore(self, x: Float[Array, "..."]) -> Float[Array, ""]:
+    def prevbefore(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """The float so many before `x`."""
         return floats_before(x, self.times)
 
@@ -80,7 +81,17 @@ diffeqsolve: Callable[..., diffrax.Solution] = _renamed(inspect.unwrap(diffrax.d
 # Before its loop, diffrax goes back from t1 by a hundred floats, one by one: in a program with derivatives that is a
 # third of a second of compilation.
 _jumping = _Jumping()
-_loop = _renamed(_diffrax_loop, {"eqxi": _jumping, "range": _jumping.once})
+
+
+def _num_ranges(code: types.CodeType) -> int:
+    """How often a function, or one inside it, asks for `range`."""
+    inner = (one for one in code.co_consts if isinstance(one, types.CodeType))
+    return sum(one.argval == "range" for one in dis.get_instructions(code)) + sum(map(_num_ranges, inner))
+
+
+_code = _diffrax_loop.__code__
+_is_as_told = _num_ranges(_code) == 1 and {"range", "prevbefore"} <= set(_code.co_names)  # if not, as diffrax has it
+_loop = _renamed(_diffrax_loop, {"eqxi": _jumping, "range": _jumping.once}) if _is_as_told else _diffrax_loop
 
 
 class ForwardMode(diffrax.ForwardMode):

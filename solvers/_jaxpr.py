@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.interpreters.partial_eval import dce_jaxpr
 
 
 def programs_in(equation: Any) -> Iterator[ClosedJaxpr | Jaxpr]:
@@ -24,3 +25,17 @@ def _constants_inside(jaxpr: Jaxpr) -> Iterator[Any]:
     for equation in jaxpr.eqns:
         for one in programs_in(equation):
             yield from constants(one) if isinstance(one, ClosedJaxpr) else _constants_inside(one)
+
+
+def can_be_lowered(closed: ClosedJaxpr) -> bool:
+    """False if it asks for the tangent of a function that has a rule for reverse mode alone: JAX would notice late."""
+    needed, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals))
+    return not _asks_for_a_tangent(needed)
+
+
+def _asks_for_a_tangent(jaxpr: Jaxpr) -> bool:
+    return any(
+        equation.primitive.name == "custom_lin"
+        or any(_asks_for_a_tangent(one.jaxpr if isinstance(one, ClosedJaxpr) else one) for one in programs_in(equation))
+        for equation in jaxpr.eqns
+    )

@@ -56,7 +56,7 @@ class _Kind:
         static = eqx.filter(begin, eqx.is_array, inverse=True)
         go = lambda numbers, state, counts: _go(eqx.combine(numbers, static), state, *counts)
         self._program = jax.jit(go, compiler_options=quick_options({jax.default_backend()}) or None)
-        self.pace = Pace()
+        self.steps = 1  # of the next segment of the last fit
 
     def at(self, points: Float[np.ndarray, "n p"]) -> SearchState:
         """The states of searches that have not begun."""
@@ -70,6 +70,7 @@ class _Kind:
         return raising(self._program, eqx.filter(begin, eqx.is_array), state, counts)
 
 
+_AT_ONCE = 30  # steps of a first segment at most
 _kinds: Remembered[Any, _Kind] = Remembered(64)  # to find the shapes takes longer than a small search
 
 
@@ -93,8 +94,11 @@ def search_all(
         first = kind.at(points)
     else:
         first = searches.begun(slice(machine.lanes))
-    pace = kind.pace if len(points) == 1 else Pace()
-    return in_segments(keeper, first, searches.move, searches.are_done, pace)
+    # the steps of another fit may be slower, and nothing shows while a segment runs
+    pace = Pace(min(kind.steps, _AT_ONCE) if len(points) == 1 else 1)
+    last = in_segments(keeper, first, searches.move, searches.are_done, pace)
+    kind.steps = pace.amount
+    return last
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,9 @@ from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
 from .._codes import message_of
 from .._collector import seldom_collecting
 from .._digest import digest
-from .._problem import AbstractLoss, fingerprint, Parameter, Problem
+from .._problem import AbstractLoss, fingerprint, Parameter
 from .._table import html_table, text_table
-from ._fit import Method, Plan, plan_for, result_of
+from ._fit import as_problem, Method, Plan, plan_for, result_of
 from ._machine import Machine
 from ._methods import method_digest
 from ._result import FitResult
@@ -136,7 +136,7 @@ def fit_each(
     if len(set(names)) < len(names):
         raise ValueError(f"fit_each: names must differ as text, but they are {', '.join(names)}.")
     plans = tuple(
-        plan_for(Problem(model, residuals, one, parameters=parameters, loss=loss), method, starts, key, max_steps)
+        plan_for(as_problem(model, residuals, one, parameters, loss), method, starts, key, max_steps)
         for one in data.values()
     )
     saved = as_checkpoint(checkpoint)

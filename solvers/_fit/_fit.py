@@ -1,7 +1,6 @@
 """`fit`: the parameters of any model that explain the data best."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -73,7 +72,7 @@ def fit(
     simulation fails, or a checkpoint of something else; RuntimeError if `residuals` raised at some point, or if no
     search converged and `throw`.
     """
-    problem = _as_problem(model, residuals, data, parameters, loss)
+    problem = as_problem(model, residuals, data, parameters, loss)
     plan = plan_for(problem, method, starts, key, max_steps)
     saved = as_checkpoint(checkpoint)
     keeper = Keeper(saved, {} if saved is None else plan.belongs)
@@ -128,7 +127,7 @@ class Plan:
 
 def plan_for(problem: Problem, method: Any, starts: Any, key: PRNGKeyArray | None, max_steps: int) -> Plan:
     """The plan of a fit, from what `fit` is given; raises for what does not go together."""
-    key = _default_key(jax.config.values["jax_default_prng_impl"]) if key is None else key
+    key = _default_key() if key is None else key
     return Plan(problem, as_method(method, problem), as_starts(starts), key, max_steps)
 
 
@@ -138,7 +137,8 @@ _TRACED = (
 )
 
 
-def _as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
+def as_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss: Any) -> Problem:
+    """The problem that `fit` is given, or is given the parts of; TypeError where it is traced."""
     problem = _given_problem(model, residuals, data, parameters, loss)
     if problem.is_traced:
         raise TypeError(_TRACED)
@@ -157,12 +157,11 @@ def _given_problem(model: Any, residuals: Any, data: Any, parameters: Any, loss:
     return Problem(model, residuals, data, parameters=parameters, loss=loss)
 
 
-@functools.cache
-def _default_key(impl: str) -> PRNGKeyArray:
+def _default_key() -> PRNGKeyArray:
     """`jax.random.key(0)`; that of the usual generator is known without a program."""
-    if impl != "threefry2x32":
-        return jax.random.key(0, impl=impl)
-    return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl=impl)
+    if jax.config.values["jax_default_prng_impl"] != "threefry2x32":
+        return jax.random.key(0)
+    return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl="threefry2x32")
 
 
 def _key_text(key: PRNGKeyArray) -> str:

@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr
-from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array, Float, PyTree
 
-from .._jaxpr import programs_in
+from .._jaxpr import can_be_lowered
 from .._remembered import Remembered
 from .._signature import signature_of
 from .._tree import is_concrete
@@ -69,8 +67,7 @@ def supports_forward(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bo
         closed = jax.make_jaxpr(lambda z: jax.jvp(fn, (z,), (z,)))(z)
     except Exception as error:  # each library refuses a mode in its own way
         return _not_refused(error)
-    needed, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals))
-    return not _refuses_to_lower(needed)
+    return can_be_lowered(closed)
 
 
 def _supports_reverse(fn: Callable[[Array], PyTree], z: Float[Array, " p"]) -> bool:
@@ -86,12 +83,3 @@ def _not_refused(error: Exception) -> bool:
     if "custom_vjp" not in str(error) and "reverse" not in str(error).lower():
         raise error
     return False
-
-
-def _refuses_to_lower(jaxpr: Jaxpr) -> bool:
-    """Whether the tangent of a function with a reverse rule alone is asked for: JAX notices that when it lowers."""
-    return any(
-        equation.primitive.name == "custom_lin"
-        or any(_refuses_to_lower(one.jaxpr if isinstance(one, ClosedJaxpr) else one) for one in programs_in(equation))
-        for equation in jaxpr.eqns
-    )

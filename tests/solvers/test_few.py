@@ -1,13 +1,15 @@
 """Gradients of solves by few numbers, which are computed in forward mode; and the loop of a solve."""
 
+from typing import Any
+
 import diffrax
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kinax.solvers import Checkpointed, Crossing, hybrid, integrate, stiff
-from kinax.solvers._diffeqsolve import floats_before, RecursiveCheckpointAdjoint
+from kinax.solvers import Checkpointed, Crossing, fit, hybrid, integrate, Parameter, stiff
+from kinax.solvers._diffeqsolve import _is_as_told, floats_before, RecursiveCheckpointAdjoint
 
 TS = jnp.linspace(0.0, 2.0, 5)
 
@@ -59,6 +61,50 @@ def test_of_complex_states_and_beside_infinite_derivatives():
     np.testing.assert_allclose(jax.grad(first)(0.7), -2 * np.exp(-1.4), rtol=1e-4)
 
 
+def test_they_are_linear_in_the_cotangent_at_zero_too():
+    ys = lambda rate: integrate(lambda t, y, k: -k * y, 1.0, TS, args=rate, rtol=1e-9, atol=1e-9).ys
+    pull = jax.vjp(ys, jnp.asarray(0.7))[1]
+    expected = -TS * jnp.exp(-0.7 * TS)
+    np.testing.assert_allclose(jax.jacfwd(lambda ct: pull(ct)[0])(jnp.zeros_like(TS)), expected, rtol=1e-6, atol=1e-9)
+
+
+@jax.custom_vjp
+def halved(x):
+    return x / 2
+
+
+halved.defvjp(lambda x: (x / 2, None), lambda _, ct: (ct / 2,))
+
+
+def inner_solve(x):
+    term = diffrax.ODETerm(lambda t, y, k: k)
+    ys: Any = diffrax.diffeqsolve(term, diffrax.Euler(), 0.0, 1.0, 0.5, 0.0 * x, x / 2).ys
+    return ys[0]
+
+
+@pytest.mark.parametrize("function", [halved, inner_solve])
+def test_of_fields_that_have_reverse_mode_alone(function):
+    ys = lambda rate: integrate(lambda t, y, k: -function(k) * y, 1.0, TS, args=rate, rtol=1e-8, atol=1e-8).ys
+    last = lambda rate: ys(rate)[-1]
+    np.testing.assert_allclose(jax.jit(jax.grad(last))(jnp.asarray(1.4)), -np.exp(-1.4), rtol=1e-6)
+    data = jnp.exp(-0.7 * TS)
+    result = fit(
+        {"k": jnp.asarray(1.0)}, lambda m, d: ys(m["k"]) - d, data, parameters=[Parameter(lambda m: m["k"], name="k")]
+    )
+    np.testing.assert_allclose(result.values["k"], 1.4, rtol=1e-5)
+
+
+def test_beside_keys_and_empty_arrays():
+    def last(args):
+        field = lambda t, y, a: -a["rate"] * y + 0.0 * jax.random.normal(a["key"])
+        return integrate(field, 1.0, TS, args=args, rtol=1e-8, atol=1e-8).ys[-1]
+
+    args = {"rate": jnp.asarray(0.7), "none": jnp.zeros(0), "key": jax.random.key(0)}
+    found = jax.grad(lambda rate, none: last(args | {"rate": rate, "none": none}), argnums=(0, 1))(0.7, args["none"])
+    np.testing.assert_allclose(found[0], -2 * np.exp(-1.4), rtol=1e-6)
+    assert found[1].shape == (0,)
+
+
 def test_only_few_numbers_and_no_given_checkpoints(monkeypatch):
     def refuse(self, **given):
         raise NotImplementedError("swept backward")
@@ -70,7 +116,7 @@ def test_only_few_numbers_and_no_given_checkpoints(monkeypatch):
 
     monkeypatch.setattr(RecursiveCheckpointAdjoint, "loop", refuse)
     assert gradient(8, 2) == (8,) and gradient(4, 1000) == (4,)
-    for given in ((9, 2), (5, 1000), (2, 2, Checkpointed(10))):
+    for given in ((9, 2), (5, 1000), (4, 30_000), (2, 2, Checkpointed(10))):
         with pytest.raises(NotImplementedError, match="swept backward"):
             gradient(*given)
 
@@ -129,5 +175,6 @@ def test_a_solve_is_that_of_diffrax_to_the_bit():
         )
     )(jnp.asarray(0.7))
     found = integrate(lambda t, y, k: -k * y**2, 1.0, TS, args=jnp.asarray(0.7))
+    assert _is_as_told  # or diffrax has changed its loop, which then compiles later, as it stands
     np.testing.assert_array_equal(found.ys, bare.ys)
     assert found.stats["num_steps"] == bare.stats["num_steps"]

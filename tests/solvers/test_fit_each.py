@@ -1,5 +1,6 @@
 """Many data sets of one shape: each as if fitted alone, a failing one beside the others, resumed when interrupted."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -77,3 +78,10 @@ def test_a_checkpoint_goes_on_to_the_same_bits(tmp_path, monkeypatch):
 def test_data_without_distinct_names_are_refused(data):
     with pytest.raises(ValueError, match="fit_each"):
         fit_each(MODEL, residuals, data, parameters=PARAMETERS)
+
+
+def test_inside_a_program_it_refuses_and_leaves_nothing_behind():
+    _, data = make_data(1)
+    with pytest.raises(TypeError, match="estimate"):
+        jax.jit(lambda rate: fit_each(MODEL | {"rate": rate}, residuals, data, parameters=PARAMETERS)["cell 0"].z)(1.0)
+    assert fit(MODEL, residuals, data["cell 0"], parameters=PARAMETERS, progress=False).values["rate"] > 0
