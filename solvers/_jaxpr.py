@@ -29,6 +29,8 @@ def _constants_inside(jaxpr: Jaxpr) -> Iterator[Any]:
 
 def can_be_lowered(closed: ClosedJaxpr) -> bool:
     """False if it asks for the tangent of a function that has a rule for reverse mode alone: JAX would notice late."""
+    if not _asks_for_a_tangent(closed.jaxpr):
+        return True
     needed, _ = dce_jaxpr(closed.jaxpr, [True] * len(closed.out_avals))
     return not _asks_for_a_tangent(needed)
 
