@@ -102,11 +102,40 @@ def progress_case() -> dict[str, Any]:
     return case("rollout with a progress bar", "seconds per call", times["kinax"], {"no bar": times["no bar"]})
 
 
+def gradient_case(state: int, numbers: int, batch: int = 0) -> list[dict[str, Any]]:
+    """A gradient by some numbers: a ring that diffuses, grows and is stirred."""
+
+    def field(t: Any, y: Any, a: Any) -> Any:
+        spread = jnp.roll(y, 1) + jnp.roll(y, -1) - 2 * y
+        return 0.1 * a[0] * spread + 0.3 * a[1] * y * (1 - y) - 0.1 * a[-1] * jnp.sin(y) + 1e-3 * jnp.sum(a)
+
+    start = 0.5 + 0.3 * jnp.sin(0.3 * jnp.arange(state))
+    point = jnp.linspace(0.5, 1.0, numbers)
+    points = point * jnp.linspace(0.9, 1.1, batch)[:, None] if batch else point
+
+    def made(adjoint: Any) -> Callable[[], Any]:
+        last = lambda a: integrate(field, start, jnp.linspace(0.0, 20.0, 11), args=a, adjoint=adjoint).ys[-1]
+        gradient = jax.grad(lambda a: jnp.sum(last(a) ** 2))
+        program = jax.jit(jax.vmap(gradient) if batch else gradient)
+        return lambda: program(points)
+
+    name = f"gradient by {numbers} numbers of {state} components" + (f", {batch} at once" if batch else "")
+    peer = diffrax.RecursiveCheckpointAdjoint()
+    return both(name, "RecursiveCheckpointAdjoint", lambda: made(None), lambda: made(peer))
+
+
+def gradients() -> list[dict[str, Any]]:
+    """Small and large states by few numbers, and by more than forward mode is used for."""
+    sizes = [(2, 2), (2, 8), (2, 9), (30, 8), (1000, 4), (10_000, 4)]
+    return [*(row for size in sizes for row in gradient_case(*size)), *gradient_case(2, 8, batch=64)]
+
+
 def run() -> list[dict[str, Any]]:
     """All cases."""
     return [
         *integrate_case("van der Pol, Tsit5", 5.0, nonstiff()),
         *integrate_case("van der Pol, stiff", 500.0, stiff()),
         *rollout_case(),
+        *gradients(),
         progress_case(),
     ]

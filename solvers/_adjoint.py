@@ -100,7 +100,7 @@ class Checkpointed(AbstractAdjoint):
 
     def solve(self, run, given):
         """With `diffrax.ForwardMode`; in reverse mode by more than a few numbers `RecursiveCheckpointAdjoint`."""
-        few = 0 if self.checkpoints is not None else _FEW if _size(given.y0) <= _SMALL else _FEW // 2
+        few = _FEW if self.checkpoints is None else 0
         return _in_both_modes(run, given, RecursiveCheckpointAdjoint(self.checkpoints), few)
 
 
@@ -151,7 +151,8 @@ def solve_with(adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None, run: R
 def _in_both_modes(run: Run, given: PyTree, reverse_adjoint: diffrax.AbstractAdjoint, few: int) -> PyTree:
     """`run` with `diffrax.ForwardMode`, also in forward mode; its reverse mode is that of `run` with the other adjoint.
 
-    A gradient by no more than `few` numbers is computed in forward mode, too.
+    A gradient by no more than `few` numbers is computed in forward mode, too: half as many for a large state, none for
+    a very large solution.
 
     The two solves are compiled apart, so their steps differ by rounding. Nothing may depend on that: `run` must return
     what belongs to the solution, not to a step.
@@ -165,7 +166,10 @@ def _in_both_modes(run: Run, given: PyTree, reverse_adjoint: diffrax.AbstractAdj
     if not is_concrete(forward.consts):  # some function closes over what may be differentiated
         reverse = eqx.filter_closure_convert(reverse, arrays)
     is_shape = lambda x: isinstance(x, jax.ShapeDtypeStruct)
-    few = few if _size(eqx.filter(forward.out_struct, is_shape)) <= _MANY else 0
+    if _size(eqx.filter(forward.out_struct, is_shape)) > _MANY:
+        few = 0
+    elif _size(given.y0) > _SMALL:
+        few = few // 2
     return eqx.combine(_solve(forward, reverse, few, arrays), eqx.filter(forward.out_struct, is_shape, inverse=True))
 
 

@@ -17,7 +17,7 @@ from ._codes import promoted
 from ._collector import seldom_collecting
 from ._diagnosis import culprit
 from ._diffeqsolve import diffeqsolve
-from ._host import as_array
+from ._host import on_host
 from ._judge import verdict_on
 from ._presets import nonstiff
 from ._results import RESULTS
@@ -27,7 +27,7 @@ from ._solution import finish, Solution, TimeState
 from ._stall import StallGuard
 from ._times import as_times, check_times, save_times
 from ._tree import all_finite, is_concrete, is_float, refuse_nonfinite, refuse_other_than_floats
-from ._types import inexact_asarray, RealScalarLike, Scalar, strong
+from ._types import AnyArray, inexact_asarray, RealScalarLike, strong
 
 
 @seldom_collecting()
@@ -79,7 +79,7 @@ def integrate(
     Raises ValueError for input that cannot be right, RuntimeError if the solve fails and `throw`.
     """
     y0, times, t0, dt0 = _checked(y0, ts, t0, dt0, (rtol, atol))
-    tolerances = as_array(rtol, times.dtype), as_array(atol, times.dtype)
+    tolerances = on_host(rtol, times.dtype), on_host(atol, times.dtype)
     machinery = _Machinery(
         solver, stepsize_controller, tolerances, adjoint, events, saveat, max_steps, progress_meter, callback
     )
@@ -113,7 +113,7 @@ class _Machinery(NamedTuple):
 
     solver: diffrax.AbstractSolver | None
     controller: diffrax.AbstractStepSizeController | None
-    tolerances: tuple[Scalar, Scalar]
+    tolerances: tuple[AnyArray, AnyArray]
     adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None
     events: diffrax.Event | None
     saveat: diffrax.SaveAt | None

@@ -71,36 +71,35 @@ def ensemble(
     Raises `ValueError` or `TypeError` for inputs that are no ensemble, a wrong cost, an unusable executor or a store
     of something else. Cannot be called under `jit`, `vmap` or `grad`; `ensemble(jax.grad(fn), inputs)` can.
     """
-    return ensemble_with({}, fn, inputs, cost, batch_size, devices, executor, store, progress)
-
-
-def ensemble_with(
-    options: dict[str, Any],
-    fn: Callable[..., Any],
-    inputs: PyTree,
-    cost: Any = None,
-    batch_size: int | None = None,
-    devices: Sequence[Any] | None = None,
-    executor: Any = None,
-    store: str | os.PathLike[str] | None = None,
-    progress: bool = False,
-) -> EnsembleResult:
-    """The same with options of the compiler, which need not keep the numbers of the plain loop to the bit."""
     start = time.perf_counter()
     _check(fn, batch_size, devices, executor)
     members = as_members(inputs)
-    family = family_of(fn, members)
-    devices = list(jax.local_devices() if devices is None else devices)
-    results = Memory(members.n, family.outputs) if store is None else Store(store, fn, members, family)
-    team = _Team(fn, members, family, devices, executor)
+    team = _Team(fn, members, family_of(fn, members), devices, executor)
+    results = Memory(members.n, team.family.outputs) if store is None else Store(store, fn, members, team.family)
     bar = tqdm(total=members.n, initial=int(results.done.sum()), unit="member", disable=not progress)
-    run = _Run(members, family, team, results, bar, options)
+    return _evaluated(_Run(members, team, results, bar, {}), cost, batch_size, start)
+
+
+def quick_ensemble(
+    fn: Callable[..., Any], inputs: PyTree, batch_size: int, devices: Sequence[Any] | None, options: dict[str, Any]
+) -> EnsembleResult:
+    """Members of equal costs (so without a pilot), with options of the compiler, which may change the last bits."""
+    start = time.perf_counter()
+    _check(fn, batch_size, devices, None)
+    members = as_members(inputs)
+    team = _Team(fn, members, family_of(fn, members), devices, None)
+    run = _Run(members, team, Memory(members.n, team.family.outputs), tqdm(disable=True), options)
+    return _evaluated(run, np.ones(members.n), batch_size, start)
+
+
+def _evaluated(run: "_Run", cost: Any, batch_size: int | None, start: float) -> EnsembleResult:
+    results = run.results
     try:
         plan = run.go(cost, batch_size)
     finally:
-        bar.close()
+        run.bar.close()
         results.close()
-    values, failures = family.outputs.rebuild(results.finish()), dict(sorted(results.failures.items()))
+    values, failures = run.team.family.outputs.rebuild(results.finish()), dict(sorted(results.failures.items()))
     stats = {"seconds": time.perf_counter() - start} | run.stats(plan)
     return EnsembleResult(values=values, failed=results.failed, failures=failures, stats=stats)
 
@@ -124,9 +123,9 @@ def _check(fn: Any, batch_size: Any, devices: Any, executor: Any) -> None:
 class _Team:
     """The workers and what they need to evaluate a unit."""
 
-    def __init__(self, fn: Any, members: Members, family: Family, devices: list[Any], executor: Any) -> None:
-        self._members, self._family, self._executor = members, family, executor
-        self._slots = slots_of(devices)
+    def __init__(self, fn: Any, members: Members, family: Family, devices: Sequence[Any] | None, executor: Any) -> None:
+        self._members, self.family, self._executor = members, family, executor
+        self._slots = slots_of(list(jax.local_devices() if devices is None else devices))
         self.devices = list(dict.fromkeys(self._slots))
         self._parameters = {device: jax.device_put(parameters_of(fn), device) for device in self.devices}
         self.in_process = executor is None or isinstance(executor, concurrent.futures.ThreadPoolExecutor)
@@ -143,7 +142,7 @@ class _Team:
             return
         start = time.perf_counter()
         with concurrent.futures.ThreadPoolExecutor(max(2, len(self.devices))) as pool:
-            self._family.programs([(w, device, options[w]) for device in self.devices for w in options], pool)
+            self.family.programs([(w, device, options[w]) for device in self.devices for w in options], pool)
         self.compile_seconds += time.perf_counter() - start
 
     def run(self, schedule: Schedule) -> Iterator[Arrived]:
@@ -156,22 +155,22 @@ class _Team:
         """Measure widths on the first device and compile the chosen ones for all, if `remaining` seconds justify it."""
         start = time.perf_counter()
         device = self.devices[0]
-        program = self._family.program(base, device, {})
+        program = self.family.program(base, device, {})
         if not is_worth(program, remaining):
             return None
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             leaves = self._members.take(chosen)
-            tuned = tune(self._family, self._parameters[device], program, leaves, cost, remaining, pool)
+            tuned = tune(self.family, self._parameters[device], program, leaves, cost, remaining, pool)
         self.compile_seconds += time.perf_counter() - start
         self.prepare(tuned.options)
         return tuned
 
     def _work(self, unit: Unit, device: Any) -> Evaluated:
-        program = self._family.program(unit.width, device, self._options[unit.width])
+        program = self.family.program(unit.width, device, self._options[unit.width])
         parameters = self._parameters[device]
         start = time.perf_counter()
         leaves = self._members.take(unit.members)
-        arrays, raised = evaluate(lambda xs: program(parameters, xs), leaves, self._family.outputs.leaves)
+        arrays, raised = evaluate(lambda xs: program(parameters, xs), leaves, self.family.outputs.leaves)
         return time.perf_counter() - start, arrays, raised
 
     def _submit(self, unit: Unit) -> concurrent.futures.Future[Any]:
@@ -185,7 +184,6 @@ class _Run:
     """One call of `ensemble`: from the pilot to the last member."""
 
     members: Members
-    family: Family
     team: _Team
     results: Memory | Store
     bar: Any
@@ -197,7 +195,7 @@ class _Run:
 
     def go(self, cost: Any, batch_size: int | None) -> Tuned:
         """Evaluate everything that is not done; returns the widths used."""
-        family, team = self.family, self.team
+        family, team = self.team.family, self.team
         device = team.devices[0]
         base = int(batch_size or family.base_width(self.members.n, device))
         kind = (device.platform, device.device_kind, base)
@@ -235,7 +233,7 @@ class _Run:
         if cost is not None and not isinstance(cost, Pilot):
             return given_cost(cost, members)
         predicted = np.ones(members.n)
-        if cost is None and not (self.family.is_adaptive and members.n >= _PILOT_FROM):
+        if cost is None and not (self.team.family.is_adaptive and members.n >= _PILOT_FROM):
             return predicted
         pilot = cost or Pilot()
         left = np.flatnonzero(~self.results.done)
@@ -249,7 +247,7 @@ class _Run:
 
     def _pilot(self, chosen: np.ndarray, width: int) -> np.ndarray:
         """Run some members for their results, and return what they cost: steps, or else seconds."""
-        counted = steps_leaves(self.family.outputs.leaves)
+        counted = steps_leaves(self.team.family.outputs.leaves)
         size = width if counted else 1  # one member to a unit, so that the clock tells them apart
         batches = [(width, chosen[i : i + size], 1.0) for i in range(0, len(chosen), size)]
         measured: dict[int, float] = {}
@@ -278,9 +276,9 @@ class _Run:
 
     def _finish(self, batches: list[Batch], note: Callable[..., None] | None, together: bool = True) -> None:
         """Evaluate batches and put their results where they belong; `together` allows several to a unit."""
-        outputs = self.family.outputs.leaves
+        outputs = self.team.family.outputs.leaves
         widths = {width for width, _, _ in batches}
-        capacity = {width: self.family.capacity(width) if together else 1 for width in widths}
+        capacity = {width: self.team.family.capacity(width) if together else 1 for width in widths}
         for unit, seconds, arrays, raised in self.team.run(Schedule(batches, capacity, self.team.workers)):
             failures = failures_in(outputs, unit.members, arrays, raised)
             self.results.write(unit.members, arrays, failures)
@@ -292,7 +290,7 @@ class _Run:
 
     def _account(self, unit: Unit, arrays: list[np.ndarray]) -> None:
         self.units += 1
-        counted = steps_leaves(self.family.outputs.leaves)
+        counted = steps_leaves(self.team.family.outputs.leaves)
         if counted:
             steps = steps_of(counted, arrays)
             self.useful += float(steps.sum())

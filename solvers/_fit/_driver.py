@@ -50,7 +50,7 @@ def _go(begin: _Begin, state: SearchState, num_steps: Int[Array, ""], max_steps:
 class _Kind:
     """What searches of one kind have in common: the shapes of a state, the program, and how long its steps take."""
 
-    def __init__(self, begin: "_Begin", z: Float[np.ndarray, " p"]):
+    def __init__(self, begin: _Begin, z: Float[np.ndarray, " p"]):
         self._shapes, self.structure = jax.tree.flatten(eqx.filter_eval_shape(begin, z))
         self._z: int = jax.tree.unflatten(self.structure, range(len(self._shapes))).standing.z
         static = eqx.filter(begin, eqx.is_array, inverse=True)
@@ -64,7 +64,7 @@ class _Kind:
         leaves[self._z] = points
         return jax.tree.unflatten(self.structure, leaves)
 
-    def go(self, begin: "_Begin", state: SearchState, num_steps: int, max_steps: int) -> SearchState:
+    def go(self, begin: _Begin, state: SearchState, num_steps: int, max_steps: int) -> SearchState:
         """A search alone, some steps further."""
         counts = np.asarray(num_steps, np.int32), np.asarray(max_steps, np.int32)
         return raising(self._program, eqx.filter(begin, eqx.is_array), state, counts)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from .._ensemble._ensemble import ensemble_with
+from .._ensemble._ensemble import quick_ensemble
 from .._ensemble._workers import reason_of, slots_of
 from .._quick import quick_options
 
@@ -39,11 +39,10 @@ class Machine(eqx.Module):
 
         `certain(values)` picks numbers of `fn`'s, members first, that are NaN for no other reason.
         """
-        equal = np.ones(len(jax.tree.leaves(members)[0]))  # a pilot would take all steps so far for the cost
         options = quick_options({device.platform for device in self._chosen})
-        found = ensemble_with(options, fn, members, equal, self.batch_size, self.devices)
+        found = quick_ensemble(fn, members, self.batch_size, self.devices, options)
         values = jax.tree.map(np.array, found.values)
-        raised = np.flatnonzero(np.isnan(certain(values).reshape(equal.size, -1)).any(axis=1))
+        raised = np.flatnonzero(np.isnan(certain(values).reshape(len(found.failed), -1)).any(axis=1))
         if raised.size:
             raise _raised(found.failures[int(raised[0])])
         return values

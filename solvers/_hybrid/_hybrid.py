@@ -16,14 +16,14 @@ from .._adjoint import AbstractAdjoint, solve_with
 from .._codes import as_result, code_of
 from .._collector import seldom_collecting
 from .._diagnosis import culprit
-from .._host import as_array
+from .._host import on_host
 from .._presets import nonstiff
 from .._results import RESULTS
 from .._solution import finish, Solution, TimeState
 from .._stall import finite_rms_norm, StallGuard
 from .._times import as_times, check_times, save_times, SaveTimes
 from .._tree import all_finite, difference, is_concrete, refuse_nonfinite
-from .._types import RealScalarLike, Scalar, strong
+from .._types import AnyArray, RealScalarLike, strong
 from ._locate import Flow
 from ._segment import Machinery, segment, Standing
 from ._transitions import AbstractGuarded, AbstractScheduled, AbstractTransition, Events, Guards, Stop
@@ -87,7 +87,7 @@ def hybrid(
     dtype = _time_dtype(y0)
     times = as_times(ts, dtype)
     t0, dt0 = (None if time is None else jnp.asarray(time, dtype) for time in (t0, dt0))
-    tolerances = as_array(rtol, dtype), as_array(atol, dtype)
+    tolerances = on_host(rtol, dtype), on_host(atol, dtype)
     method = _Method(solver, stepsize_controller, tolerances, adjoint, max_events, max_steps)
     _check(y0, times, t0, transitions, method)
     return finish(_solve(_Given(vector_field, y0, times, t0, dt0, args, transitions, method)), throw)
@@ -98,7 +98,7 @@ class _Method(NamedTuple):
 
     solver: diffrax.AbstractSolver | None
     controller: diffrax.AbstractStepSizeController | None
-    tolerances: tuple[Scalar, Scalar]
+    tolerances: tuple[AnyArray, AnyArray]
     adjoint: AbstractAdjoint | diffrax.AbstractAdjoint | None
     max_events: int
     max_steps: int

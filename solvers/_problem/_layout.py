@@ -124,7 +124,7 @@ class Layout(eqx.Module):
 
     def of_experiment(self, values: dict[str, Array], k: Any) -> dict[str, Array]:
         """One copy of each free and fixed value: the one that belongs to experiment number `k`."""
-        values = {**values, **{entry.name: entry.start for entry in self.fixed}}
+        values = values | {entry.name: entry.start for entry in self.fixed}
         own = {entry.name for entry in (*self.free, *self.fixed) if entry.experiments is not None}
         return {name: value[k] if name in own else value[0] for name, value in values.items()}
 

@@ -55,7 +55,7 @@ class Problem(AbstractDivisible):
     groups: tuple[Group, ...]
     data: Experiments
     loss: AbstractLoss
-    begun: Float[Array, " p"]
+    _start: Float[Array, " p"]
     lower: Float[Array, " p"]
     upper: Float[Array, " p"]
     weight: Scalar
@@ -84,7 +84,7 @@ class Problem(AbstractDivisible):
         self.groups = groups_of(self.data)
         self.layout, beginning = gather(as_jax(model), parameters, self.data.names)
         self.loss = Squares() if loss is None else loss
-        self.begun, self.lower, self.upper = beginning.z, beginning.lower, beginning.upper
+        self._start, self.lower, self.upper = beginning.z, beginning.lower, beginning.upper
         self.weight, self.drawn = inexact_asarray(1.0), None
         self.residuals = interned(residuals, (self.layout, self.data))
         self.mode, parts, self.is_traced = choose_mode(self._formula, beginning.z)
@@ -105,7 +105,7 @@ class Problem(AbstractDivisible):
 
     def start(self) -> Float[Array, " p"]:
         """The coordinates of the model's own values."""
-        return self.begun
+        return self._start
 
     def values(self, z: Float[Array, " p"]) -> Float[Array, " p"]:
         """The values of the parameters at coordinates, in the order of `names`."""
