@@ -8,7 +8,6 @@ from ._adjoint import (
 )
 from ._check import check_gradient as check_gradient, GradientReport as GradientReport, LeafGradient as LeafGradient
 from ._checkpoint import Checkpoint as Checkpoint
-from ._compiled import compiled as compiled
 from ._distributions import (
     AbstractDistribution as AbstractDistribution,
     AbstractNoise as AbstractNoise,
@@ -135,6 +134,7 @@ from ._problem import (
     Tied as Tied,
     TimeSeries as TimeSeries,
 )
+from ._programs import compiled as compiled
 from ._radau import (
     AbstractJacobian as AbstractJacobian,
     Banded as Banded,

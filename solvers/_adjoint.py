@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from ._collector import seldom_collecting
 from ._diffeqsolve import DirectAdjoint, ForwardMode, RecursiveCheckpointAdjoint
-from ._jaxpr import can_be_lowered
 from ._linear_call import with_transpose
 from ._loop import Recording, scan_in_chunks
+from ._programs import can_be_lowered, seldom_collecting
 from ._results import RESULTS
 from ._tree import is_concrete
 from ._types import State

@@ -14,12 +14,12 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from ._adjoint import AbstractAdjoint, solve_with
 from ._checkpoint import as_checkpoint, Checkpoint
 from ._codes import promoted
-from ._collector import seldom_collecting
 from ._diagnosis import culprit
 from ._diffeqsolve import diffeqsolve
 from ._host import on_host
 from ._judge import verdict_on
 from ._presets import nonstiff
+from ._programs import seldom_collecting
 from ._results import RESULTS
 from ._resumable import Plan, solve_in_segments
 from ._setup import controller_for, terms_of

@@ -12,8 +12,8 @@ from jaxtyping import Array, PyTree
 
 from ._checkpoint import Checkpoint, in_segments, Keeper, Pace
 from ._codes import as_result, code_of, promoted
-from ._digest import digest, formula_digest
 from ._judge import Verdict
+from ._programs import digest, formula_digest
 from ._results import RESULTS
 from ._solution import Solution, TimeState
 from ._times import SaveTimes

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ._adjoint import AbstractAdjoint, Checkpointed
-from ._collector import seldom_collecting
 from ._loop import Recording
+from ._programs import seldom_collecting
 from ._progress import ticker
 from ._results import RESULTS
 from ._simulator import AbstractCautious, AbstractMaintained, AbstractSimulator

@@ -9,8 +9,8 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ...solvers import compiled, Implicit, RESULTS
-from ...solvers._collector import seldom_collecting
 from ...solvers._host import as_array
+from ...solvers._programs import seldom_collecting
 from ...solvers._tree import nan_where
 from .._dynamics import AbstractShape
 from .._measure import check_species

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 from tqdm.auto import tqdm
 
-from .._collector import seldom_collecting
+from .._programs import seldom_collecting
 from ._cost import features, given_cost, Pilot, predict, sample, steps_leaves, steps_of
 from ._family import Family, family_of, parameters_of
 from ._members import as_members, Members, refuse_tracers

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._quick import quick_options
+from .._programs import quick_options
 from ._family import Family, Program
 
 _WORTH = 0.1  # measure if the work predicted takes at least this part of one compilation

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Var
 
-from .._jaxpr import programs_in
+from .._programs import programs_in
 
 _TRIPS = 30  # of a `while` loop, whose number of iterations is not known before it runs
 _INNER_TRIPS = 3  # of one inside another: a treeverse, a root finder

@@ -9,10 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._checkpoint import in_segments, Keeper, Pace
-from .._quick import quick_options
-from .._remembered import Remembered
+from .._programs import quick_options, Remembered, signature_of
 from .._search import AbstractMethod, AbstractObjective, advance, SearchState
-from .._signature import signature_of
 from .._types import AnyArray
 from ._machine import Machine, raising
 from ._progress import Reporter

@@ -12,9 +12,8 @@ from tqdm.auto import tqdm
 
 from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
 from .._codes import message_of
-from .._collector import seldom_collecting
-from .._digest import digest
 from .._problem import AbstractLoss, fingerprint, Parameter
+from .._programs import digest, seldom_collecting
 from .._table import html_table, text_table
 from ._fit import as_problem, Method, Plan, plan_for, result_of
 from ._machine import Machine

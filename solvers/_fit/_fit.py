@@ -12,9 +12,8 @@ import optimistix as optx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._checkpoint import as_checkpoint, Keeper
-from .._collector import seldom_collecting
-from .._digest import digest
 from .._problem import AbstractLoss, fingerprint, Parameter, Problem
+from .._programs import digest, seldom_collecting
 from .._results import RESULTS
 from .._search import AbstractMethod, LevenbergMarquardt, Linearization, SearchState
 from .._tree import is_concrete, is_float

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from .._ensemble._ensemble import quick_ensemble
 from .._ensemble._workers import reason_of, slots_of
-from .._quick import quick_options
+from .._programs import quick_options
 
 
 class Machine(eqx.Module):

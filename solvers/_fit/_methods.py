@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import optimistix as optx
 
-from .._digest import digest, formula_digest
 from .._problem import Problem, Squares
+from .._programs import digest, formula_digest
 from .._search import (
     AbstractMethod,
     LevenbergMarquardt,

@@ -14,10 +14,10 @@ from jaxtyping import Array, ArrayLike, PyTree
 
 from .._adjoint import AbstractAdjoint, solve_with
 from .._codes import as_result, code_of
-from .._collector import seldom_collecting
 from .._diagnosis import culprit
 from .._host import on_host
 from .._presets import nonstiff
+from .._programs import seldom_collecting
 from .._results import RESULTS
 from .._solution import finish, Solution, TimeState
 from .._stall import finite_rms_norm, StallGuard
@@ -157,7 +157,7 @@ def _run(adjoint: diffrax.AbstractAdjoint, given: _Given) -> Solution[TimeState]
 def _machinery(given: _Given, times: SaveTimes, adjoint: diffrax.AbstractAdjoint) -> Machinery:
     vector_field, y0, _, _, dt0, args, transitions, method = given
     solver = nonstiff() if method.solver is None else method.solver
-    rtol, atol = method.tolerances
+    rtol, atol = (jnp.asarray(x) for x in method.tolerances)
     controller = method.controller
     if controller is None:
         controller = diffrax.PIDController(rtol=rtol, atol=atol, norm=finite_rms_norm)
@@ -190,7 +190,7 @@ def _machinery(given: _Given, times: SaveTimes, adjoint: diffrax.AbstractAdjoint
     full = lambda y, given: eqx.combine(y, given[1])
     field = lambda t, y, given: vector_field(t, full(y, given), given[0])
     seen = Guards(tuple(Stop(guard=_Whole(x.guard), direction=x.direction) for x in guards.members))
-    flow = lambda fixed: Flow(with_scan(solver, "bounded"), field, seen, (args, fixed), method.tolerances)
+    flow = lambda fixed: Flow(with_scan(solver, "bounded"), field, seen, (args, fixed), (rtol, atol))
     return Machinery(
         transitions=transitions,
         guards=seen,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import equinox as eqx
 
-from .._digest import digest, formula_digest
+from .._programs import digest, formula_digest
 
 if TYPE_CHECKING:
     from ._problem import Problem

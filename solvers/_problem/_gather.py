@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
-from .._compiled import compiled
 from .._distributions import AbstractDistribution
-from .._interned import interned
+from .._programs import compiled, interned
 from .._tree import is_concrete, is_float
 from ._layout import begin, Beginning, Entry, labels_of, Layout
 from ._parameter import Parameter, Place, place_of

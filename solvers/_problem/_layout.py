@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
-from .._compiled import compiled
 from .._distributions import AbstractDistribution
 from .._host import namespace_of
+from .._programs import compiled
 from .._tree import is_concrete
 from .._types import AnyArray, Scalar
 from ._transform import AbstractTransform

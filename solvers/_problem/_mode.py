@@ -8,9 +8,7 @@ import jax
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from .._jaxpr import can_be_lowered
-from .._remembered import Remembered
-from .._signature import signature_of
+from .._programs import can_be_lowered, Remembered, signature_of
 from .._tree import is_concrete
 from ._terms import refuse_driven_values
 

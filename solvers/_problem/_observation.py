@@ -7,8 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PyTree
 
-from .._remembered import Remembered
-from .._signature import signature_of
+from .._programs import Remembered, signature_of
 from ._layout import Layout
 from ._mode import supports_forward
 

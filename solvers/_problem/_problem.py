@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from .._interned import interned
+from .._programs import interned
 from .._search import AbstractDivisible, Evaluation, Linearization
 from .._tree import as_jax
 from .._types import inexact_asarray, Scalar

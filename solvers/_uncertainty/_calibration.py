@@ -11,10 +11,10 @@ import numpy as np
 import scipy
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._collector import seldom_collecting
 from .._ensemble import ensemble
 from .._fit import prior_draws
 from .._problem import Observed, Problem
+from .._programs import seldom_collecting
 from .._search import AbstractMethod, advance, LevenbergMarquardt
 from .._table import html_table, text_table
 from ._chain import Advance, Begin, blackjax

@@ -11,10 +11,10 @@ import numpy as np
 import scipy
 from jaxtyping import Array, Float
 
-from .._collector import seldom_collecting
 from .._fit import FitResult
 from .._fit._machine import Machine
 from .._problem import Problem
+from .._programs import seldom_collecting
 from .._search import LevenbergMarquardt
 from ._profiles import Profile, Profiles
 from ._walk import AT_BOUND, FAILED, FLAT, Lane, OUT_OF_POINTS, Walker

@@ -12,11 +12,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tqdm.auto import tqdm
 
 from .._checkpoint import as_checkpoint, in_segments, Keeper, Pace
-from .._collector import seldom_collecting
-from .._digest import digest
 from .._fit import FitResult
 from .._fit._machine import Machine
 from .._problem import fingerprint
+from .._programs import digest, seldom_collecting
 from ._chain import Advance, Begin, blackjax, Chain, first_step
 from ._density import Density, density_of, Gaussian, gaussian_near
 from ._posterior import Posterior, posterior_of

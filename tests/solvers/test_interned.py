@@ -5,7 +5,7 @@ import types
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from kinax.solvers._interned import interned
+from kinax.solvers._programs import interned
 
 SCALE = 2.0
 SETTINGS = types.SimpleNamespace(power=2)

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from .._tree import is_concrete, is_number
 from ._remembered import Remembered
-from ._tree import is_concrete, is_number
 
 _LIBRARIES = {"jax", "jaxlib", "numpy", "scipy", "equinox", "diffrax", "optimistix", "lineax", "optax", "kinax"}
 _VALUES = bool, int, float, complex, str, bytes, type(None), type(Ellipsis), slice
