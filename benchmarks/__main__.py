@@ -11,7 +11,7 @@ import jax
 BENCHMARKS = {
     "ensemble": "4096 van der Pol oscillators of unlike stiffness, against jit(vmap) and lax.map",
     "latency": "processes from start to first result, cold and cached; against diffrax, lmfit, JAX MD, MJX",
-    "overhead": "integrate against bare diffeqsolve, rollout against a bare scan, a progress bar against none",
+    "overhead": "integrate and its gradients against diffrax, rollout against a bare scan, a progress bar against none",
     "stiff": "four stiff problems to an error of 1e-9: steps, seconds, compilation; against Kvaerno5 and SciPy",
     "nist_strd": "NIST's 27 regression problems from both starts: digits, evaluations; against SciPy, optimistix",
     "profiles": "all profile likelihoods of the lynx-hare model, against a loop of SciPy fits",
